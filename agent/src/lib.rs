@@ -1,0 +1,5 @@
+//! The map of the crate, in the order of the data path.
+
+pub mod event;
+pub mod policy;
+pub mod process;

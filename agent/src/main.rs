@@ -1,0 +1,2 @@
+//! sigblame.
+fn main() {}

@@ -1,0 +1,29 @@
+//! Names and capacities of maps and globals, so that neither side has a string of its own.
+
+/// The ring of records.
+pub const EVENTS: &str = "EVENTS";
+/// Watched processes: process id → [`crate::process::RawProcess`].
+pub const PROCESSES: &str = "PROCESSES";
+/// Executable files user space has looked at: [`crate::record::RawFile`] → `PROGRAM_…`.
+pub const PROGRAMS: &str = "PROGRAMS";
+/// Rows of [`crate::python::RawLayout`].
+pub const LAYOUTS: &str = "LAYOUTS";
+/// Counters by [`crate::miss::Miss`], per processor.
+pub const MISSES: &str = "MISSES";
+/// Counters by [`crate::miss::Tally`], per processor.
+pub const TALLIES: &str = "TALLIES";
+/// Scratch space, one row per processor.
+pub const SCRATCH: &str = "SCRATCH";
+/// The global of type [`crate::kernel::RawKernel`].
+pub const KERNEL: &str = "KERNEL";
+
+/// Bytes of the ring: room for two hundred of the largest records, or thousands of usual ones.
+pub const EVENTS_SIZE: u32 = 8 << 20;
+/// Processes watched at a time.
+pub const PROCESSES_MAX: u32 = 16_384;
+/// Executable files remembered.
+pub const PROGRAMS_MAX: u32 = 8_192;
+/// Layout rows.
+pub const LAYOUTS_MAX: u32 = 32;
+/// Threads between the entry and the exit of a registration.
+pub const STASH_MAX: u32 = 4_096;

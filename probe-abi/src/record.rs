@@ -1,0 +1,150 @@
+//! What the ring carries: one header, then a body by kind.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// What a record's body is. A newtype, not a Rust enum: any 16 bits may arrive.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Kind(pub u16);
+
+impl Kind {
+    /// [`RawRegistration`], followed by the Python frames.
+    pub const REGISTRATION: Self = Self(1);
+    /// [`RawLifecycle`]: the process made another process; `other` is the child.
+    pub const FORK: Self = Self(2);
+    /// [`RawLifecycle`]: the process runs another program now; `file` tells which.
+    pub const EXEC: Self = Self(3);
+    /// [`RawLifecycle`]: the last thread of the process has gone; `other` is the exit code.
+    pub const EXIT: Self = Self(4);
+}
+
+/// The head of every record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RawHeader {
+    /// `CLOCK_BOOTTIME` in nanoseconds when the record was made.
+    pub when: u64,
+    /// The process's start, `CLOCK_BOOTTIME` in nanoseconds. With `tgid`, its identity.
+    pub start: u64,
+    /// Counts the records tried on this processor, so that a gap proves a loss.
+    pub sequence: u64,
+    /// Bytes of the whole record, header included.
+    pub size: u32,
+    /// The processor that made the record: `sequence` counts per processor.
+    pub cpu: u32,
+    /// Process id, in the initial pid namespace.
+    pub tgid: u32,
+    /// Thread id, in the initial pid namespace.
+    pub tid: u32,
+    /// Real user id of the thread, in the initial user namespace.
+    pub uid: u32,
+    /// What the body is.
+    pub kind: Kind,
+    /// Unused, zero.
+    pub reserved: u16,
+}
+const _: () = assert!(size_of::<RawHeader>() == 48);
+
+/// What a process does on one signal, as the kernel keeps it in `k_sigaction`.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct RawDisposition {
+    /// 0 is the default, 1 is ignore, anything else is the handler's address.
+    pub handler: u64,
+    /// `SA_…` flags.
+    pub flags: u64,
+    /// The signals blocked while the handler runs, bit 0 being signal 1.
+    pub mask: u64,
+}
+const _: () = assert!(size_of::<RawDisposition>() == 24);
+
+/// One `rt_sigaction` that was asked to set a disposition.
+///
+/// `size` bytes of Python frames follow, see [`crate::python::RawFrame`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RawRegistration {
+    /// Who, when.
+    pub header: RawHeader,
+    /// What stood in `sighand` before the call.
+    pub old: RawDisposition,
+    /// What stands in `sighand` after the call.
+    pub new: RawDisposition,
+    /// What the caller asked for: its own copy of the struct, read before the call.
+    pub asked: RawDisposition,
+    /// Registrations of this process that the rate limit swallowed since its last record.
+    pub folded: u64,
+    /// Signal number as the caller gave it; not every value is a signal.
+    pub signal: u32,
+    /// The call's result: 0 or a negative `errno`.
+    pub result: i32,
+    /// What the Python walk found; its frames follow the record.
+    pub python: crate::python::RawStack,
+}
+const _: () = assert!(size_of::<RawRegistration>() == 48 + 3 * 24 + 16 + 48);
+
+/// A birth, a change of program or a death.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RawLifecycle {
+    /// Who, when. For [`Kind::FORK`], the parent.
+    pub header: RawHeader,
+    /// [`Kind::FORK`]: when the child was started, like [`RawHeader::start`].
+    pub other_start: u64,
+    /// [`Kind::EXEC`]: the program's file.
+    pub file: RawFile,
+    /// [`Kind::FORK`]: the child's process id. [`Kind::EXIT`]: the exit code, as `wait` has it.
+    pub other: u32,
+    /// [`RawLifecycle::SHARES_HANDLERS`].
+    pub flags: u32,
+}
+const _: () = assert!(size_of::<RawLifecycle>() == 80);
+
+impl RawLifecycle {
+    /// Parent and child share one table of handlers (`CLONE_SIGHAND` without `CLONE_THREAD`):
+    /// what the child sets, the parent has.
+    pub const SHARES_HANDLERS: u32 = 1;
+}
+
+/// A file as the kernel knows it.
+///
+/// User space cannot compute this key (on overlay and btrfs, `stat` shows another device), so
+/// it answers with the very key that a record brought.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct RawFile {
+    /// `inode.i_ino`.
+    pub inode: u64,
+    /// `super_block.s_dev`, in the kernel's own encoding.
+    pub device: u32,
+    /// `inode.i_generation`, so that a reused inode number is another file.
+    pub generation: u32,
+}
+const _: () = assert!(size_of::<RawFile>() == 16);
+
+/// How many signals Linux has on x86_64 and aarch64 (`_NSIG`).
+pub const SIGNALS: usize = 64;
+
+/// The largest `k_sigaction` that an inventory row has room for.
+pub const ACTION_SIZE: usize = 32;
+
+/// One process's whole table of handlers, as the `iter/task` program writes it.
+///
+/// Not a ring record: the iterator's own file carries these rows, one after the other.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RawInventory {
+    /// The process's start, like [`RawHeader::start`].
+    pub start: u64,
+    /// Process id, in the initial pid namespace.
+    pub tgid: u32,
+    /// Unused, zero.
+    pub reserved: u32,
+    /// `sighand_struct.action`, one `k_sigaction` per signal, to be read at BTF's offsets.
+    pub actions: [[u8; ACTION_SIZE]; SIGNALS],
+}
+const _: () = assert!(size_of::<RawInventory>() == 16 + SIGNALS * ACTION_SIZE);
