@@ -277,6 +277,51 @@ pub struct Blame {
     pub module: Option<String>,
 }
 
+/// What was seen of one registration or blocked attempt. A finding and a line of `trace` share it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Which signal.
+    pub signal: SignalRef,
+    /// How.
+    pub route: Route,
+    /// With what result.
+    pub outcome: Outcome,
+    /// Whose server.
+    pub server: ServerRef,
+    /// Which worker, the first one.
+    pub worker: WorkerRef,
+    /// Which application.
+    pub application: ApplicationRef,
+    /// Which thread.
+    pub thread: ThreadRef,
+    /// From what to what.
+    pub change: ChangeRef,
+    /// The Python stack.
+    pub python: PythonRef,
+    /// The native stack.
+    pub native: NativeRef,
+    /// Who did it.
+    pub blame: Blame,
+    /// In which container.
+    pub container: Option<Container>,
+}
+
+/// One line of `sigblame trace --json`: unfolded, not judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceLine {
+    /// Format of this object, 1.
+    pub schema: u32,
+    /// `registration` or `blocked-attempt`.
+    pub kind: String,
+    /// RFC 3339.
+    pub time: String,
+    /// Who asked.
+    pub origin: Origin,
+    /// What was seen.
+    #[serde(flatten)]
+    pub evidence: Evidence,
+}
+
 /// A takeover that a rule has something to say about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -302,30 +347,9 @@ pub struct Finding {
     pub exposure_seconds: Option<f64>,
     /// Takeovers with this fingerprint since `time`.
     pub count: u64,
-    /// Which signal.
-    pub signal: SignalRef,
-    /// How.
-    pub route: Route,
-    /// With what result.
-    pub outcome: Outcome,
-    /// Whose server.
-    pub server: ServerRef,
-    /// Which worker, the first one.
-    pub worker: WorkerRef,
-    /// Which application.
-    pub application: ApplicationRef,
-    /// Which thread.
-    pub thread: ThreadRef,
-    /// From what to what.
-    pub change: ChangeRef,
-    /// The Python stack.
-    pub python: PythonRef,
-    /// The native stack.
-    pub native: NativeRef,
-    /// Who did it.
-    pub blame: Blame,
-    /// In which container.
-    pub container: Option<Container>,
+    /// What was seen.
+    #[serde(flatten)]
+    pub evidence: Evidence,
     /// One sentence: what happened.
     pub message: String,
     /// One sentence: what to do.
