@@ -82,8 +82,9 @@ pub struct RawLayout {
     // PyBytesObject
     pub bytes_size: u32,
     pub bytes_data: u32,
-    /// Unused, zero.
-    pub reserved: u32,
+
+    /// `PyThreadState.interp`.
+    pub thread_interpreter: u32,
 }
 const _: () = assert!(size_of::<RawLayout>() == 8 + 36 * 4);
 

@@ -192,6 +192,18 @@ pub enum Action {
     Handler(u64),
 }
 
+impl Action {
+    /// From the kernel's `sa_handler`.
+    #[must_use]
+    pub fn from_address(address: u64) -> Self {
+        match address {
+            0 => Self::Default,
+            1 => Self::Ignore,
+            address => Self::Handler(address),
+        }
+    }
+}
+
 /// What is done on a signal, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Disposition {
