@@ -120,6 +120,10 @@ impl Engine {
     }
 }
 
+#[cfg(test)]
+#[path = "engine_cases.rs"]
+mod cases;
+
 /// The metric label of an event's kind.
 #[must_use]
 pub fn kind(what: &What) -> &'static str {

@@ -88,6 +88,8 @@ impl Signal {
     pub const HUP: Self = Self(1);
     /// SIGINT.
     pub const INT: Self = Self(2);
+    /// SIGQUIT.
+    pub const QUIT: Self = Self(3);
     /// SIGUSR1.
     pub const USR1: Self = Self(10);
     /// SIGUSR2.
