@@ -2,5 +2,6 @@
 
 pub mod event;
 pub mod policy;
+pub mod probe;
 pub mod process;
 pub mod python;
