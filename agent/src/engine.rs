@@ -2,7 +2,7 @@
 //! replay of recorded events drives it without one.
 
 use crate::{
-    event::{Event, What},
+    event::{Event, Signal},
     policy::{self, Finding, Settings, book::Book, finding::TraceLine, report},
     process::{
         table::{Applied, Change, Table},
@@ -33,7 +33,7 @@ pub struct Step {
     pub resolved: Vec<Finding>,
     /// How long each takeover that ended had lasted: server, signal, seconds. A takeover that
     /// ends with its worker was no temporary override and is not among them.
-    pub overrides: Vec<(String, String, f64)>,
+    pub overrides: Vec<(String, Signal, f64)>,
     /// A registration of an exempt child.
     pub exempt: bool,
     /// The process belongs to no known server: a look at `/proc` is due.
@@ -99,7 +99,7 @@ impl Engine {
         {
             step.overrides.push((
                 finding.evidence.server.name.clone(),
-                ended.signal.to_string(),
+                ended.signal,
                 ended.until.seconds_since(ended.since),
             ));
         }
@@ -123,17 +123,3 @@ impl Engine {
 #[cfg(test)]
 #[path = "engine_cases.rs"]
 mod cases;
-
-/// The metric label of an event's kind.
-#[must_use]
-pub fn kind(what: &What) -> &'static str {
-    match what {
-        What::Registration(_) => "registration",
-        What::Forked { .. } => "fork",
-        What::Executed { .. } => "exec",
-        What::Exited { .. } => "exit",
-        What::Found(_) => "found",
-        What::Mapped(_) => "mapped",
-        What::Inventory(_) => "inventory",
-    }
-}

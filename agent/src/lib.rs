@@ -3,4 +3,6 @@
 pub mod engine;
 pub mod event;
 pub mod policy;
+pub mod probe;
 pub mod process;
+pub mod python;

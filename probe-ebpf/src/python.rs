@@ -193,6 +193,9 @@ pub fn frame(scratch: &mut Scratch, layout: &RawLayout) -> u32 {
     scratch.position = head + size_of::<RawFrame>() as u64;
     if !readable || !known {
         raw.flags = RawFrame::UNREADABLE;
+        // The next frame must not refer to this one.
+        scratch.code_before = 0;
+        scratch.file_before = 0;
     } else if code == scratch.code_before {
         raw.flags = RawFrame::SAME_CODE;
     } else {
@@ -232,7 +235,7 @@ fn describe(scratch: &mut Scratch, layout: &RawLayout, raw: &mut RawFrame) {
     let file = field(&scratch.code_copy, layout.code_file);
     let name = field(&scratch.code_copy, layout.code_name);
     let table = field(&scratch.code_copy, layout.code_table);
-    if file == scratch.file_before {
+    if file != 0 && file == scratch.file_before {
         raw.flags |= RawFrame::SAME_FILE;
     } else {
         let text = text::<FILE_SIZE>(scratch, layout, file);

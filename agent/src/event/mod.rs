@@ -1,5 +1,9 @@
 //! What happened: typed, owned, validated. Everything the core ever hears is an [`Event`].
 
+pub mod decode;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

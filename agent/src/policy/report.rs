@@ -10,9 +10,8 @@ use crate::{
         rules::Restriction,
     },
     process::{
-        Role,
         origin::{self, Owner},
-        table::{Change, Process},
+        table::Change,
     },
 };
 
@@ -44,7 +43,7 @@ pub fn evidence(change: &Change, restriction: Restriction) -> Option<Evidence> {
             ns_pid: process.ns_pid,
             role: process.role.name().to_owned(),
             mpm: change.server.facts.mpm.clone(),
-            process_group: process_group(process),
+            process_group: process.process_group(),
         },
         application: ApplicationRef {
             group: application_group(python.interpreter.filter(|_| !frames.is_empty())),
@@ -110,17 +109,6 @@ fn script(frames: &[Frame]) -> Option<String> {
     let outermost = frames.last()?;
     let is_script = outermost.function == "<module>" || outermost.file.ends_with(".wsgi");
     is_script.then(|| outermost.file.clone())
-}
-
-/// The process group of a daemon whose title shows it: `display-name=%{GROUP}` makes the
-/// command line `(wsgi:GROUP)`.
-fn process_group(process: &Process) -> Option<String> {
-    if process.role != Role::Daemon {
-        return None;
-    }
-    let command = process.found.as_ref()?.command.as_str();
-    let group = command.strip_prefix("(wsgi:")?.split_once(')')?.0;
-    (!group.is_empty()).then(|| group.to_owned())
 }
 
 /// The finding's sentence.

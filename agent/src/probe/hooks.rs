@@ -69,8 +69,14 @@ pub const HOOKS: &[Hook] = &[
                 since: "5.10",
                 programs: &[
                     // The exit first: an entry without an exit would only fill the stash.
-                    ("registration_exit", At::Tracepoint("syscalls", "sys_exit_rt_sigaction")),
-                    ("registration_enter", At::Tracepoint("syscalls", "sys_enter_rt_sigaction")),
+                    (
+                        "registration_exit",
+                        At::Tracepoint("syscalls", "sys_exit_rt_sigaction"),
+                    ),
+                    (
+                        "registration_enter",
+                        At::Tracepoint("syscalls", "sys_enter_rt_sigaction"),
+                    ),
                 ],
             },
         ],
@@ -171,9 +177,7 @@ fn attach(ebpf: &mut Ebpf, btf: &Btf, rung: &Rung) -> Result<(), String> {
     }
     if outcome.is_err() {
         for (name, _) in rung.programs {
-            if let Some(program) = ebpf.program_mut(name) {
-                let _ = program.unload();
-            }
+            unload(ebpf, name);
         }
     }
     outcome
@@ -188,7 +192,11 @@ fn load_one(ebpf: &mut Ebpf, btf: &Btf, name: &str, at: At) -> Result<(), String
         (At::RawTracepoint(_), Program::RawTracePoint(p)) => p.load(),
         (At::File, Program::UProbe(p)) => p.load(),
         (At::Iterator(kind), Program::Iter(p)) => p.load(kind, btf),
-        _ => return Err(format!("the program {name} in the object is of another type")),
+        _ => {
+            return Err(format!(
+                "the program {name} in the object is of another type"
+            ));
+        }
     };
     result.map_err(|error| format!("failed to load {name}: {}", explain(&error)))
 }
@@ -204,14 +212,25 @@ fn attach_one(ebpf: &mut Ebpf, name: &str, at: At) -> Result<(), String> {
     let result = match at {
         At::Fentry(_) => of::<FEntry>(ebpf, name)?.attach().map(|_| ()),
         At::Fexit(_) => of::<FExit>(ebpf, name)?.attach().map(|_| ()),
-        At::Tracepoint(category, event) => {
-            of::<TracePoint>(ebpf, name)?.attach(category, event).map(|_| ())
-        }
+        At::Tracepoint(category, event) => of::<TracePoint>(ebpf, name)?
+            .attach(category, event)
+            .map(|_| ()),
         At::RawTracepoint(event) => of::<RawTracePoint>(ebpf, name)?.attach(event).map(|_| ()),
         At::File => of::<UProbe>(ebpf, name).map(|_| Ok(()))?,
         At::Iterator(_) => of::<Iter>(ebpf, name).map(|_| Ok(()))?,
     };
     result.map_err(|error| format!("failed to attach {name}: {}", explain(&error)))
+}
+
+/// Takes a program out of the kernel again; one that was never loaded stays out.
+fn unload(ebpf: &mut Ebpf, name: &str) {
+    let _ = match ebpf.program_mut(name) {
+        Some(Program::FEntry(program)) => program.unload(),
+        Some(Program::FExit(program)) => program.unload(),
+        Some(Program::TracePoint(program)) => program.unload(),
+        Some(Program::RawTracePoint(program)) => program.unload(),
+        _ => Ok(()),
+    };
 }
 
 fn missing(name: &str) -> String {

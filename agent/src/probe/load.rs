@@ -3,16 +3,14 @@
 use std::{fs, io, path::Path};
 
 use aya::{Btf, Ebpf, EbpfLoader, maps::Array};
-use probe_abi::{
-    kernel::RawKernel,
-    map,
-    python::RawLayout,
-};
+use probe_abi::{kernel::RawKernel, map, python::RawLayout};
 
 use super::{
     btf::Btf as Members,
     hooks::{self, HookStatus},
-    kernel, maps::Controls, ring::Ring,
+    kernel,
+    maps::Controls,
+    ring::Ring,
 };
 
 /// The probe's object, built by `build.rs`.
@@ -67,7 +65,6 @@ pub enum LoadError {
 }
 
 /// A loaded probe, taken apart for those who use its parts.
-#[derive(Debug)]
 pub struct Probe {
     /// The records.
     pub ring: Ring,
@@ -90,7 +87,10 @@ pub fn load(layouts: &[RawLayout]) -> Result<Probe, LoadError> {
         let mut rungs = probe.hooks.iter().filter(|status| status.hook == hook.name);
         if !rungs.clone().any(|status| status.attached) {
             let reason = rungs.next_back().and_then(|status| status.reason.clone());
-            return Err(LoadError::Hook { hook: hook.name, reason: reason.unwrap_or_default() });
+            return Err(LoadError::Hook {
+                hook: hook.name,
+                reason: reason.unwrap_or_default(),
+            });
         }
     }
     Ok(probe)
@@ -120,7 +120,12 @@ pub fn try_load(layouts: &[RawLayout]) -> Result<Probe, LoadError> {
     let hooks = hooks::attach_all(&mut ebpf, &btf);
     let ring = Ring::take(&mut ebpf).map_err(LoadError::Object)?;
     let controls = Controls::take(ebpf, &offsets).map_err(LoadError::Object)?;
-    Ok(Probe { ring, controls, hooks, kernel: offsets })
+    Ok(Probe {
+        ring,
+        controls,
+        hooks,
+        kernel: offsets,
+    })
 }
 
 fn fill_layouts(ebpf: &mut Ebpf, layouts: &[RawLayout]) -> Result<(), LoadError> {
@@ -130,7 +135,8 @@ fn fill_layouts(ebpf: &mut Ebpf, layouts: &[RawLayout]) -> Result<(), LoadError>
     let mut rows: Array<_, RawLayout> =
         Array::try_from(map).map_err(|error| LoadError::Object(error.to_string()))?;
     for (index, layout) in (0_u32..).zip(layouts) {
-        rows.set(index, layout, 0).map_err(|error| LoadError::Object(error.to_string()))?;
+        rows.set(index, layout, 0)
+            .map_err(|error| LoadError::Object(error.to_string()))?;
     }
     Ok(())
 }
@@ -153,14 +159,20 @@ fn format_of(event: &str) -> Result<String, LoadError> {
 /// Maps count against the locked-memory limit before Linux 5.11. Where it cannot be raised,
 /// creating the maps will say so.
 fn raise_memory_limit() {
-    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    let limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
     // SAFETY: a valid pointer to a struct that outlives the call.
     let _ = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
 }
 
 /// How many processors this machine could ever have; the scratch map is indexed by them.
 fn possible_processors() -> u32 {
-    aya::util::nr_cpus().ok().and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
+    aya::util::nr_cpus()
+        .ok()
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or(1)
 }
 
 fn object_error(error: &aya::EbpfError) -> LoadError {

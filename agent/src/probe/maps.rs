@@ -18,9 +18,7 @@ use probe_abi::{
     kernel::RawKernel,
     map,
     miss::{Miss, TALLIES},
-    process::{
-        COOKIE_DISTANCE, COOKIE_LAYOUT_SHIFT, PROGRAM_HTTPD, PROGRAM_OTHER, RawProcess,
-    },
+    process::{COOKIE_DISTANCE, COOKIE_LAYOUT_SHIFT, PROGRAM_HTTPD, PROGRAM_OTHER, RawProcess},
     record::{RawFile, RawInventory, SIGNALS},
 };
 use zerocopy::FromBytes as _;
@@ -31,7 +29,6 @@ use crate::{
 };
 
 /// The maps and programs that stay with the agent.
-#[derive(Debug)]
 pub struct Controls {
     ebpf: Ebpf,
     processes: HashMap<MapData, u32, RawProcess>,
@@ -58,7 +55,9 @@ impl Controls {
             ebpf: &mut Ebpf,
             name: &str,
         ) -> Result<T, String> {
-            let map = ebpf.take_map(name).ok_or_else(|| format!("the object has no map {name}"))?;
+            let map = ebpf
+                .take_map(name)
+                .ok_or_else(|| format!("the object has no map {name}"))?;
             T::try_from(map).map_err(|error| error.to_string())
         }
         Ok(Self {
@@ -110,10 +109,15 @@ impl Controls {
     ///
     /// When the map cannot be written.
     pub fn judge_program(&mut self, file: FileKey, httpd: bool) -> io::Result<()> {
-        let key =
-            RawFile { inode: file.inode, device: file.device, generation: file.generation };
+        let key = RawFile {
+            inode: file.inode,
+            device: file.device,
+            generation: file.generation,
+        };
         let verdict = if httpd { PROGRAM_HTTPD } else { PROGRAM_OTHER };
-        self.programs.insert(key, verdict, 0).map_err(io::Error::other)
+        self.programs
+            .insert(key, verdict, 0)
+            .map_err(io::Error::other)
     }
 
     /// Probes the interpreter start of a file, once per file. Returns whether this call did it.
@@ -140,8 +144,7 @@ impl Controls {
             .ok_or("the object has no program interpreter")?
             .try_into()
             .map_err(|error: aya::programs::ProgramError| error.to_string())?;
-        let cookie =
-            (distance & COOKIE_DISTANCE) | (u64::from(layout) << COOKIE_LAYOUT_SHIFT);
+        let cookie = (distance & COOKIE_DISTANCE) | (u64::from(layout) << COOKIE_LAYOUT_SHIFT);
         let point = UProbeAttachPoint {
             location: UProbeAttachLocation::AbsoluteOffset(offset),
             cookie: Some(cookie),

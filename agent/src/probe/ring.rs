@@ -10,7 +10,6 @@ use probe_abi::map;
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// The consumer's end of the ring.
-#[derive(Debug)]
 pub struct Ring {
     ring: AsyncFd<RingBuf<MapData>>,
 }
@@ -21,7 +20,8 @@ impl Ring {
             .take_map(map::EVENTS)
             .ok_or_else(|| "the object has no map EVENTS".to_owned())?;
         let ring = RingBuf::try_from(map).map_err(|error| error.to_string())?;
-        let ring = AsyncFd::with_interest(ring, Interest::READABLE)
+        // SAFETY: the ring owns its descriptor for as long as it lives, and shows no other.
+        let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
             .map_err(|error| format!("failed to wait for the ring: {error}"))?;
         Ok(Self { ring })
     }
@@ -73,10 +73,17 @@ mod tests {
     #[test]
     fn gaps_are_counted_by_processor() {
         let mut gaps = Gaps::default();
-        assert_eq!([gaps.note(0, 1), gaps.note(1, 1), gaps.note(0, 2)], [0, 0, 0]);
+        assert_eq!(
+            [gaps.note(0, 1), gaps.note(1, 1), gaps.note(0, 2)],
+            [0, 0, 0]
+        );
         assert_eq!(gaps.note(0, 7), 4);
         assert_eq!(gaps.note(1, 2), 0);
         assert_eq!(gaps.note(0, 8), 0);
-        assert_eq!(gaps.note(2, 3), 2, "the first record of a processor can show a loss");
+        assert_eq!(
+            gaps.note(2, 3),
+            2,
+            "the first record of a processor can show a loss"
+        );
     }
 }

@@ -402,4 +402,16 @@ impl Process {
     pub fn owner(&self, signal: Signal) -> Option<Owner> {
         origin::owner(&self.modules, false, self.disposition(signal).action)
     }
+
+    /// The process group of a daemon whose title shows it: `display-name=%{GROUP}` makes the
+    /// command line `(wsgi:GROUP)`. `None` where nothing tells.
+    #[must_use]
+    pub fn process_group(&self) -> Option<String> {
+        if self.role != Role::Daemon {
+            return None;
+        }
+        let command = self.found.as_ref()?.command.as_str();
+        let group = command.strip_prefix("(wsgi:")?.split_once(')')?.0;
+        (!group.is_empty()).then(|| group.to_owned())
+    }
 }
