@@ -1,4 +1,8 @@
 //! The demo site by itself: a real server answers every link, and the two lists of links agree.
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test a panic is the right end, also in what several tests share"
+)]
 
 use serde_json::Value;
 use sigblame_tests::{
