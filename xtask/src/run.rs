@@ -102,7 +102,7 @@ fn start_demo(options: &Options) -> Result<Option<Httpd>> {
         }
         return Ok(None);
     }
-    setup::setup(&[Group::Demo])?;
+    setup::add(Group::Demo)?;
     let server = demo::start(Mpm::Event)?;
     eprintln!(
         "started a demo server of our own, process {}\n  embedded: {}\n  daemon:   {}",

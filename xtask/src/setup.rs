@@ -54,6 +54,11 @@ pub(crate) fn setup(groups: &[Group]) -> Result<()> {
     progress::perform(steps)
 }
 
+/// Installs the packages of one group and nothing else.
+pub(crate) fn add(group: Group) -> Result<()> {
+    progress::perform(vec![packages::step(group)])
+}
+
 fn components() -> Result<Step> {
     let output = Command::new("rustc")
         .args(["--print", "sysroot"])
