@@ -1,2 +1,60 @@
-//! xtask.
-fn main() {}
+//! What plain cargo cannot say. `cargo xtask run` and `cargo xtask test` are the first two commands
+//! that a newcomer types, so both install what they need and say what they do.
+//!
+//! It is not in the build path: everything here ends in plain cargo commands.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::packages::Group;
+
+mod ci;
+mod packages;
+mod progress;
+mod run;
+mod setup;
+mod stop;
+mod test;
+mod workspace;
+
+/// Builds, runs and tests sigblame.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Installs what a build needs, and the named groups of system packages.
+    Setup {
+        /// More groups than the build's.
+        #[arg(value_enum)]
+        groups: Vec<Group>,
+    },
+    /// Builds the agent and runs it here, with a demo server where no httpd with mod_wsgi runs.
+    Run(run::Options),
+    /// Installs what the tests need and runs all that can run here.
+    Test(test::Options),
+    /// Runs what continuous integration runs: formatting, clippy, documentation, tests.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = stop::listen().and_then(|()| match arguments.task {
+        Task::Setup { groups } => setup::setup(&groups).map(|()| ExitCode::SUCCESS),
+        Task::Run(options) => run::run(&options),
+        Task::Test(options) => test::test(&options),
+        Task::Ci => ci::ci(),
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Builds the agent and runs it on this host, so that a newcomer sees findings within minutes.
+//!
+//! Everything that is started here is ended here, by process id. An httpd that was running before
+//! is only watched.
+
+use std::{
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use sigblame_tests::{
+    demo::{self, DAEMON_MOUNT, ROUTES},
+    httpd::{Httpd, Mpm},
+};
+
+use self::agent::Agent;
+use crate::{
+    packages::Group,
+    setup, stop,
+    workspace::{cargo_run, is_root},
+};
+
+mod agent;
+mod servers;
+
+/// The agent's own code for "the kernel or a privilege is missing".
+const UNAVAILABLE: u8 = 69;
+
+/// How the agent is run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// End by itself after so long, like `60s` or `5m`, with a summary.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
+    limit: Option<Duration>,
+    /// Start the demo server even when an httpd with mod_wsgi is running.
+    #[arg(long, conflicts_with = "no_demo")]
+    demo: bool,
+    /// Do not start the demo server.
+    #[arg(long)]
+    no_demo: bool,
+    /// For `sigblame run`, as they are.
+    #[arg(last = true)]
+    agent: Vec<String>,
+}
+
+/// Runs the agent until Ctrl-C, or as long as the options say.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if !is_root() {
+        eprintln!(
+            "error: the agent loads programs into the kernel, which needs root: run \
+             `cargo xtask run` again in a root shell"
+        );
+        return Ok(ExitCode::from(UNAVAILABLE));
+    }
+    setup::setup(&[])?;
+    cargo_run(&["build", "--release", "-p", "sigblame"], &[])?;
+
+    // Dropped in reverse order, also when something fails: the agent goes first.
+    let server = start_demo(options)?;
+    let mut agent = Agent::start(&options.agent)?;
+    if !agent.wait_until_ready()? {
+        return agent.exit_code();
+    }
+    eprintln!("the agent is ready: {}", agent.url("/"));
+    let begin = Instant::now();
+    if let Some(server) = &server {
+        click_through(server)?;
+    }
+    if !stop::asked() {
+        match options.limit {
+            Some(limit) => eprintln!("watching for {} s", limit.as_secs()),
+            None => eprintln!("watching; Ctrl-C stops everything that was started here"),
+        }
+    }
+    while !stop::asked() && options.limit.is_none_or(|limit| begin.elapsed() < limit) {
+        if agent.has_ended() {
+            return agent.exit_code();
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+
+    let summary = agent.summary();
+    agent.stop()?;
+    if let Some(server) = server {
+        eprintln!("stopping the demo server; a daemon whose SIGTERM was taken costs three seconds");
+        server.stop()?;
+    }
+    println!("{}", summary?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_demo(options: &Options) -> Result<Option<Httpd>> {
+    let running = servers::running()?;
+    for server in &running {
+        eprintln!("found a running server with {server}; it is watched, not touched");
+    }
+    if options.no_demo || (!running.is_empty() && !options.demo) {
+        if running.is_empty() {
+            eprintln!("no httpd with mod_wsgi is running; one that starts will be seen");
+        }
+        return Ok(None);
+    }
+    setup::add(Group::Demo)?;
+    let server = demo::start(Mpm::Event)?;
+    eprintln!(
+        "started a demo server of our own, process {}\n  embedded: {}\n  daemon:   {}",
+        server.pid(),
+        server.url("/"),
+        server.url(&format!("{DAEMON_MOUNT}/")),
+    );
+    Ok(Some(server))
+}
+
+/// Visits every link once, so that the first findings stand there without a click.
+fn click_through(server: &Httpd) -> Result<()> {
+    for mount in ["", DAEMON_MOUNT] {
+        for route in ROUTES {
+            if stop::asked() {
+                return Ok(());
+            }
+            let path = format!("{mount}{}", route.path);
+            let status = server.get(&path)?.status;
+            eprintln!("clicked {} ({status})", server.url(&path));
+            if status != 200 {
+                bail!(
+                    "failed to use the demo site; its server said:\n{}",
+                    server.error_log()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `90`, `90s`, `5m`, `1h`.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let factor = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        unit => return Err(format!("`{unit}` is no unit of time: use s, m or h")),
+    };
+    digits
+        .parse::<u32>()
+        .map(|number| Duration::from_secs(u64::from(number) * factor))
+        .map_err(|_| "a time looks like 60s, 5m or 1h".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(parse_time("60s"), Ok(Duration::from_secs(60)));
+        assert_eq!(parse_time("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(parse_time("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "s", "5 parsecs", "-5s", "5ms", "99999999999s"] {
+            parse_time(wrong).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Installs what a build needs. Looks first, so that it costs nothing when all is there.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    packages::{self, Group, LLVM_PREFIX},
+    progress::{self, Step},
+    workspace::{cargo, find_program, root},
+};
+
+/// The toolchain's components beyond the compiler, and the file in the sysroot that proves each.
+const COMPONENTS: [(&str, &str); 3] = [
+    // `core` is built for the kernel from this.
+    ("rust-src", "lib/rustlib/src/rust/library/core/Cargo.toml"),
+    ("clippy", "bin/cargo-clippy"),
+    ("rustfmt", "bin/rustfmt"),
+];
+
+/// What links the probe, and the version that is installed where there is none.
+const LINKER: &str = "bpf-linker";
+const LINKER_VERSION: &str = "0.13.0";
+
+/// Installs what a build needs, and the packages of `groups`.
+pub(crate) fn setup(groups: &[Group]) -> Result<()> {
+    let mut steps = vec![components()?, packages::step(Group::Build)];
+    let linker = find_program(LINKER).is_some();
+    if !linker {
+        steps.push(packages::step(Group::Linker));
+    }
+    steps.push(Step {
+        title: LINKER.to_owned(),
+        there: linker,
+        install: Box::new(|installer| {
+            let mut command = cargo();
+            command
+                .args(["install", LINKER, "--version", LINKER_VERSION, "--locked"])
+                // Its default feature is the newest LLVM rather than the toolchain's.
+                .args(["--no-default-features", "--features", "llvm-22"])
+                .env("LLVM_PREFIX", LLVM_PREFIX);
+            installer.run(&mut command)?;
+            if find_program(LINKER).is_none() {
+                bail!("failed to find {LINKER} after its installation: put cargo's bin directory on PATH");
+            }
+            Ok(())
+        }),
+    });
+    for group in groups {
+        if !matches!(group, Group::Build | Group::Linker) {
+            steps.push(packages::step(*group));
+        }
+    }
+    progress::perform(steps)
+}
+
+/// Installs the packages of one group and nothing else.
+pub(crate) fn add(group: Group) -> Result<()> {
+    progress::perform(vec![packages::step(group)])
+}
+
+fn components() -> Result<Step> {
+    let output = Command::new("rustc")
+        .args(["--print", "sysroot"])
+        .current_dir(root())
+        .output()
+        .context("failed to start rustc")?;
+    let sysroot = String::from_utf8(output.stdout).context("failed to read rustc's sysroot")?;
+    let sysroot = Path::new(sysroot.trim());
+    let missing: Vec<&str> = COMPONENTS
+        .into_iter()
+        .filter(|(_, proof)| !sysroot.join(proof).exists())
+        .map(|(name, _)| name)
+        .collect();
+    let named = if missing.is_empty() {
+        COMPONENTS.map(|(name, _)| name).join(", ")
+    } else {
+        missing.join(", ")
+    };
+    Ok(Step {
+        title: format!("toolchain components {named}"),
+        there: missing.is_empty(),
+        install: Box::new(move |installer| {
+            if find_program("rustup").is_none() {
+                bail!(
+                    "failed to find rustup, which installs {}: install the toolchain of \
+                     rust-toolchain.toml with it, or add these from where your Rust came from",
+                    missing.join(" ")
+                );
+            }
+            let mut rustup = Command::new("rustup");
+            rustup
+                .args(["component", "add"])
+                .args(&missing)
+                .current_dir(root());
+            installer.run(&mut rustup)
+        }),
+    })
+}
