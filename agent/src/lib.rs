@@ -1,5 +1,7 @@
 //! The map of the crate, in the order of the data path.
 
+pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod event;
 pub mod policy;

@@ -1,0 +1,74 @@
+//! Flags, their precedence and the exit codes.
+
+use clap::CommandFactory as _;
+
+use super::*;
+
+fn code(arguments: &[&str]) -> Option<ExitCode> {
+    Cli::read(arguments.iter().copied()).err()
+}
+
+fn run(arguments: &[&str]) -> RunArgs {
+    let all = ["sigblame", "run"].iter().chain(arguments).copied();
+    match Cli::read(all) {
+        Ok(Cli {
+            command: Command::Run(args),
+        }) => args,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn clap_finds_no_fault() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn usage_errors_exit_with_64_and_help_with_0() {
+    for bad in [
+        &["sigblame"][..],
+        &["sigblame", "rum"],
+        &["sigblame", "run", "--log.level", "loud"],
+        &["sigblame", "run", "--web.listen-address", "localhost:1"],
+        &["sigblame", "check-config"],
+    ] {
+        assert_eq!(code(bad), Some(ExitCode::from(64)), "{bad:?}");
+    }
+    for good in ["--help", "--version"] {
+        assert_eq!(code(&["sigblame", good]), Some(ExitCode::SUCCESS));
+    }
+    assert_eq!(code(&["sigblame", "trace", "--json", "--all"]), None);
+}
+
+#[test]
+fn a_flag_beats_the_file() {
+    let path = std::env::temp_dir().join(format!("sigblame-cli-{}.yaml", std::process::id()));
+    std::fs::write(
+        &path,
+        "log: { level: debug, format: json }\nproc_root: /a\n",
+    )
+    .unwrap();
+    let args = run(&[
+        "--config",
+        path.to_str().unwrap(),
+        "--log.level=warn",
+        "--proc-root=/b",
+    ]);
+    let config = args.load().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(config.log.level, LogLevel::Warn);
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(config.proc_root, Path::new("/b"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = run(&["--config", "/nowhere/x.yaml"]).load().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "failed to read /nowhere/x.yaml: No such file or directory (os error 2); \
+         name another with --config"
+    );
+    let error = run(&["--config", "/dev/zero"]).load().unwrap_err();
+    assert!(error.to_string().contains("longer than 1 MiB"), "{error}");
+}
