@@ -8,3 +8,4 @@ pub mod policy;
 pub mod probe;
 pub mod process;
 pub mod python;
+pub mod store;

@@ -4,6 +4,8 @@ pub mod book;
 pub mod finding;
 pub mod report;
 pub mod rules;
+#[cfg(test)]
+pub(crate) mod sample;
 
 pub use finding::{Finding, Origin, Outcome, Route, Severity, State};
 
