@@ -3,9 +3,11 @@
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod escape;
 pub mod event;
 pub mod policy;
 pub mod probe;
 pub mod process;
 pub mod python;
+pub mod sink;
 pub mod store;

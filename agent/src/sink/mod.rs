@@ -1,0 +1,4 @@
+//! Telling: what leaves the agent, each way in its own file.
+
+pub mod log;
+pub mod text;
