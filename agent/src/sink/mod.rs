@@ -1,4 +1,5 @@
 //! Telling: what leaves the agent, each way in its own file.
 
 pub mod log;
+pub mod metrics;
 pub mod text;

@@ -1,0 +1,68 @@
+//! Labels with a fixed set of values.
+
+use crate::event::What;
+
+macro_rules! labels {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// Every value of the label.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The label's value.
+            #[must_use]
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)* }
+            }
+        }
+    };
+}
+
+labels! {
+    /// `kind` of `sigblame_events_total`.
+    EventKind {
+        /// A disposition was set, or refused.
+        Registration = "registration",
+        /// A process made another.
+        Fork = "fork",
+        /// A process runs another program.
+        Exec = "exec",
+        /// A process ended.
+        Exit = "exit",
+        /// A registration in a child that an application made.
+        Exempt = "exempt",
+        /// The scan of `/proc` found a process.
+        Found = "found",
+        /// The inventory brought a process's dispositions.
+        Inventory = "inventory",
+    }
+}
+
+labels! {
+    /// `stage` of `sigblame_events_lost_total`.
+    Stage {
+        /// The ring had no room.
+        Ring = "ring",
+        /// The record could not be decoded.
+        Decode = "decode",
+    }
+}
+
+impl EventKind {
+    /// The kind under which an event is counted; `None` for a follow-up of our own.
+    #[must_use]
+    pub fn of(what: &What) -> Option<Self> {
+        match what {
+            What::Registration(_) => Some(Self::Registration),
+            What::Forked { .. } => Some(Self::Fork),
+            What::Executed { .. } => Some(Self::Exec),
+            What::Exited { .. } => Some(Self::Exit),
+            What::Found(_) => Some(Self::Found),
+            What::Inventory(_) => Some(Self::Inventory),
+            What::Mapped(_) => None,
+        }
+    }
+}
