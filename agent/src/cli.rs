@@ -77,6 +77,9 @@ pub struct RunArgs {
     /// Where the host's /proc is mounted [default: /proc]
     #[arg(long, value_name = "DIRECTORY", env = "SIGBLAME_PROC_ROOT")]
     pub proc_root: Option<PathBuf>,
+    /// Keep everything that the agent hears, for a replay (for the project's own fixtures)
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub capture: Option<PathBuf>,
 }
 
 /// Arguments of `trace`.

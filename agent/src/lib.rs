@@ -1,14 +1,33 @@
 //! The map of the crate, in the order of the data path.
+//!
+//! `probe` hears, `event` says what, `process` says who, `python` says where, `policy` says so
+//! what, `sink` tells. `engine` joins the pure ones; `run` wires them to the world. Which module
+//! may import which is written in ARCHITECTURE.md, and a test holds it so.
+
+pub mod probe;
+
+pub mod event;
+
+pub mod process;
+
+pub mod python;
+
+pub mod policy;
+
+pub mod engine;
+
+pub mod capture;
+
+pub mod store;
+
+pub mod sink;
+
+pub mod run;
+
+pub mod config;
 
 pub mod cli;
-pub mod config;
+
 pub mod doctor;
-pub mod engine;
+
 pub mod escape;
-pub mod event;
-pub mod policy;
-pub mod probe;
-pub mod process;
-pub mod python;
-pub mod sink;
-pub mod store;

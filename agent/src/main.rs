@@ -1,2 +1,203 @@
-//! sigblame.
-fn main() {}
+//! sigblame: reads the command line and starts what it asks for.
+
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write as _},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use sigblame::{
+    cli::{CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, RunArgs, TraceArgs, UNAVAILABLE, USAGE},
+    config::{Config, Log, LogFormat, LogLevel},
+    doctor::{self, Facts, HookRow},
+    probe::load,
+    process::scan::Scanner,
+    python::layout,
+    run::{Agent, Output, Tell},
+    sink::{http, log, metrics::Metrics},
+    store::Store,
+};
+use tokio::{runtime, sync::oneshot};
+use tracing::info;
+
+fn main() -> ExitCode {
+    let cli = match Cli::read(env::args_os()) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let result = match cli.command {
+        Command::Run(args) => run(&args),
+        Command::Trace(args) => trace(&args),
+        Command::Doctor(args) => diagnose(&args),
+        Command::CheckConfig(args) => check_config(&args),
+    };
+    match result {
+        Ok(code) => code,
+        // A reader that has seen enough, like `head`, is no failure.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sigblame: {error:#}");
+            ExitCode::from(code_of(&error))
+        }
+    }
+}
+
+/// The exit code for what went wrong.
+fn code_of(error: &anyhow::Error) -> u8 {
+    if error.is::<LoadError>() {
+        USAGE
+    } else if error.is::<load::LoadError>() {
+        UNAVAILABLE
+    } else {
+        1
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Colours are for terminals, and for those who have not said no (<https://no-color.org>).
+fn colour(terminal: bool) -> bool {
+    terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn run(args: &RunArgs) -> Result<ExitCode> {
+    let config = args.load()?;
+    start_log(config.log)?;
+    if let Some(directory) = &config.state_dir {
+        check_state(directory)?;
+    }
+    let loop_args = args.clone();
+    let output = Output::Findings(config.log.format);
+    runtime()?.block_on(async move {
+        // The port first: a second agent stops before it touches the kernel.
+        let listener = http::bind(config.web.listen_address).await?;
+        let shared = http::Shared::new(Metrics::new()?, Store::new(config.findings.keep));
+        let probe = load::load(layout::ROWS)?;
+        info!(address = %config.web.listen_address, "serving");
+        let (stop_server, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(http::serve(listener, shared.clone(), async {
+            let _ = stopped.await;
+        }));
+        let tell = Tell::new(shared, output, colour(io::stdout().is_terminal()));
+        let (agent, ring) = Agent::new(&config, probe, tell);
+        let agent = recording(agent, args)?;
+        // Nobody stops this agent but a signal.
+        let (_keep, stop) = oneshot::channel();
+        let result = agent.run(ring, move || Ok(loop_args.load()?), stop).await;
+        drop(stop_server);
+        server.await.context("failed to stop serving")?;
+        result
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps what the agent hears in a capture, where the flag asks for it.
+fn recording(mut agent: Agent, args: &RunArgs) -> Result<Agent> {
+    if let Some(path) = &args.capture {
+        let file = std::fs::File::create(path)
+            .with_context(|| format!("failed to make the capture {}", path.display()))?;
+        agent.record(file)?;
+    }
+    Ok(agent)
+}
+
+fn trace(args: &TraceArgs) -> Result<ExitCode> {
+    let config = args.load()?;
+    // Only what hinders: what is traced is on standard output.
+    start_log(Log { level: LogLevel::Warn, format: LogFormat::Text })?;
+    let output = Output::Trace { json: args.json, all: args.all };
+    let reload = args.clone();
+    runtime()?.block_on(async move {
+        let shared = http::Shared::new(Metrics::new()?, Store::new(1));
+        let probe = load::load(layout::ROWS)?;
+        let tell = Tell::new(shared, output, colour(io::stdout().is_terminal()));
+        let (agent, ring) = Agent::new(&config, probe, tell);
+        let (_keep, stop) = oneshot::channel();
+        eprintln!("tracing registrations; Ctrl-C ends it");
+        agent.run(ring, move || Ok(reload.load()?), stop).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn diagnose(args: &DoctorArgs) -> Result<ExitCode> {
+    let proc_root = args.proc_root.clone().unwrap_or_else(|| Config::default().proc_root);
+    let facts = Facts::gather(&proc_root);
+    let looks = Scanner::new(&proc_root).all();
+    let masters = looks.iter().filter(|look| look.has_mod_wsgi && look.found.parent.is_none());
+    let servers = Ok(masters.count());
+    let _runtime = runtime()?;
+    let _guard = _runtime.enter();
+    let hooks: Vec<HookRow> = match load::try_load(layout::ROWS) {
+        Ok(probe) => probe
+            .hooks
+            .into_iter()
+            .map(|status| HookRow {
+                hook: status.hook.to_owned(),
+                mechanism: status.mechanism.to_owned(),
+                required: status.required,
+                attached: status.attached,
+                error: status.reason,
+            })
+            .collect(),
+        Err(error) => vec![HookRow {
+            hook: "registration".to_owned(),
+            mechanism: "any".to_owned(),
+            required: true,
+            attached: false,
+            error: Some(error.to_string()),
+        }],
+    };
+    let checks = doctor::checks(&facts, &servers, &hooks);
+    let format = if args.json { LogFormat::Json } else { LogFormat::Text };
+    print(&doctor::render(&checks, format))?;
+    Ok(if doctor::is_well(&checks) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check_config(args: &CheckConfigArgs) -> Result<ExitCode> {
+    print(&args.load()?.effective())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+fn start_log(settings: Log) -> Result<()> {
+    log::start(settings, colour(io::stderr().is_terminal())).map_err(anyhow::Error::msg)
+}
+
+/// One thread for the loop, one for the endpoints: a slow reader of `/metrics` does not hold up
+/// the ring.
+fn runtime() -> Result<runtime::Runtime> {
+    runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")
+}
+
+/// Findings will be kept there: better to hear now than at the first one that it cannot be.
+fn check_state(directory: &Path) -> Result<()> {
+    let advice = || {
+        format!(
+            "failed to write to the state directory {}; make it writable, or choose another \
+             with --state-dir",
+            directory.display()
+        )
+    };
+    std::fs::create_dir_all(directory).with_context(advice)?;
+    let probe = directory.join(".sigblame-write-test");
+    std::fs::write(&probe, b"").with_context(advice)?;
+    std::fs::remove_file(&probe).with_context(advice)
+}
