@@ -77,21 +77,6 @@ const PACKAGES: &[Package] = &[
         "llvm-22-dev",
         Proof::File("/usr/lib/llvm-22/bin/llvm-config"),
     ),
-    package(
-        Group::Linker,
-        "libpolly-22-dev",
-        Proof::File("/usr/lib/llvm-22/lib/libPolly.a"),
-    ),
-    package(
-        Group::Linker,
-        "zlib1g-dev",
-        Proof::File("/usr/include/zlib.h"),
-    ),
-    package(
-        Group::Linker,
-        "libzstd-dev",
-        Proof::File("/usr/include/zstd.h"),
-    ),
     // Without the package `apache2`, which adds only a service and its configuration.
     package(Group::Demo, "apache2-bin", Proof::Program("apache2")),
     package(Group::Demo, "libapache2-mod-wsgi-py3", Proof::ModWsgi),
