@@ -14,7 +14,15 @@ use anyhow::{Context as _, Result, bail};
 /// The one command that installs what a build needs.
 const MEND: &str = "run `cargo xtask setup`, which installs it";
 
-fn main() -> Result<()> {
+fn main() {
+    if let Err(error) = build() {
+        // Not returned from main: that would print a backtrace of this script under it.
+        eprintln!("{error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn build() -> Result<()> {
     for watched in ["build.rs", "../probe-abi", "../probe-ebpf", "../Cargo.lock"] {
         println!("cargo:rerun-if-changed={watched}");
     }

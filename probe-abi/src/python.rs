@@ -47,7 +47,7 @@ pub struct RawLayout {
     pub frame_code: u32,
     /// `prev_instr`/`instr_ptr`, or `f_lasti` where `instruction_unit` is not zero.
     pub frame_instruction: u32,
-    /// One byte; absent where no frame is a shim.
+    /// One byte; absent where frames have no owner (3.10 and before).
     pub frame_owner: u32,
     pub frame_size: u32,
     /// Owners from this value on are shims, which no traceback shows.
@@ -82,8 +82,9 @@ pub struct RawLayout {
     // PyBytesObject
     pub bytes_size: u32,
     pub bytes_data: u32,
-    /// Unused, zero.
-    pub reserved: u32,
+
+    /// `PyThreadState.interp`.
+    pub thread_interpreter: u32,
 }
 const _: () = assert!(size_of::<RawLayout>() == 8 + 36 * 4);
 

@@ -1,5 +1,9 @@
 //! What happened: typed, owned, validated. Everything the core ever hears is an [`Event`].
 
+pub mod decode;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -88,6 +92,8 @@ impl Signal {
     pub const HUP: Self = Self(1);
     /// SIGINT.
     pub const INT: Self = Self(2);
+    /// SIGQUIT.
+    pub const QUIT: Self = Self(3);
     /// SIGUSR1.
     pub const USR1: Self = Self(10);
     /// SIGUSR2.
@@ -190,6 +196,18 @@ pub enum Action {
     Ignore,
     /// A function at this address.
     Handler(u64),
+}
+
+impl Action {
+    /// From the kernel's `sa_handler`.
+    #[must_use]
+    pub fn from_address(address: u64) -> Self {
+        match address {
+            0 => Self::Default,
+            1 => Self::Ignore,
+            address => Self::Handler(address),
+        }
+    }
 }
 
 /// What is done on a signal, and how.

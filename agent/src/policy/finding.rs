@@ -7,6 +7,8 @@ use crate::{
     process::Container,
 };
 
+pub use crate::process::origin::{Origin, Route};
+
 /// How bad it is. Ordered: a `--fail-on` compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -44,20 +46,6 @@ pub enum State {
     Resolved,
 }
 
-/// How the registration was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Route {
-    /// Python's `signal.signal`.
-    #[serde(rename = "signal.signal")]
-    SignalSignal,
-    /// Anything else: C, `ctypes`, `faulthandler`, another runtime.
-    #[serde(rename = "native")]
-    Native,
-    /// mod_wsgi's intercept swallowed it.
-    #[serde(rename = "intercept")]
-    Intercept,
-}
-
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,33 +66,6 @@ impl Outcome {
             Self::Applied => "applied",
             Self::Blocked => "blocked",
             Self::Failed => "failed",
-        }
-    }
-}
-
-/// Who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// httpd, its modules, APR, mod_wsgi, the C library.
-    Server,
-    /// CPython's own start-up and shutdown.
-    Interpreter,
-    /// A Python frame or an extension.
-    Application,
-}
-
-impl Origin {
-    /// Every origin.
-    pub const ALL: [Self; 3] = [Self::Server, Self::Interpreter, Self::Application];
-
-    /// The name that JSON and metric labels use.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Interpreter => "interpreter",
-            Self::Application => "application",
         }
     }
 }

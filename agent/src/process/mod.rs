@@ -1,5 +1,10 @@
 //! Who: processes, their identity, their part in a server, and what is mapped in them.
 
+pub mod origin;
+pub mod server;
+pub mod table;
+pub mod takeover;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};

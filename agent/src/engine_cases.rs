@@ -1,0 +1,438 @@
+//! Policy cases as one table: events in, findings out, through the real process table.
+
+use std::sync::Arc;
+
+use super::Engine;
+use crate::{
+    event::{
+        Action, Disposition, Event, Frame, Instant, PythonStack, Registration, Signal, StackResult,
+        What,
+    },
+    policy::{
+        Settings,
+        finding::WallClock,
+        rules::{RULES, Restriction},
+    },
+    process::{Found, Module, ModuleKind, Modules, ProcessKey, ServerFacts},
+};
+
+const MASTER: ProcessKey = ProcessKey { pid: 100, start: 1 };
+const WORKER: ProcessKey = ProcessKey { pid: 200, start: 2 };
+const CHILD: ProcessKey = ProcessKey { pid: 300, start: 3 };
+
+/// Handlers, by the module that owns them (see `modules`).
+const HTTPD: Action = Action::Handler(0x1000);
+const MPM: Action = Action::Handler(0x2000);
+const MOD_WSGI: Action = Action::Handler(0x3000);
+const PYTHON: Action = Action::Handler(0x4000);
+const LIBRARY: Action = Action::Handler(0x5000);
+
+fn modules() -> Modules {
+    let kinds = [
+        ("apache2", ModuleKind::Httpd),
+        ("mod_mpm_event.so", ModuleKind::Mpm),
+        ("mod_wsgi.so", ModuleKind::ModWsgi),
+        ("libpython3.11.so.1.0", ModuleKind::Python),
+        ("takeover.so", ModuleKind::Other),
+    ];
+    let list = (1_u64..).zip(kinds).map(|(slot, (name, kind))| Module {
+        start: slot * 0x1000,
+        end: (slot + 1) * 0x1000,
+        path: Arc::from(format!("/usr/lib/{name}")),
+        kind,
+    });
+    Modules(list.collect())
+}
+
+fn event(process: ProcessKey, what: What) -> Event {
+    Event {
+        when: Instant(5_000_000_000),
+        process,
+        tid: process.pid,
+        what,
+    }
+}
+
+fn found(key: ProcessKey, parent: Option<ProcessKey>) -> Event {
+    let found = Found {
+        parent,
+        ns_pid: key.pid,
+        modules: modules(),
+        server: ServerFacts {
+            program: "apache2".to_owned(),
+            ..ServerFacts::default()
+        },
+        container: None,
+        command: String::new(),
+    };
+    event(key, What::Found(Box::new(found)))
+}
+
+/// A registration on the main thread; `frames` innermost first, as `file:function`.
+fn set(process: ProcessKey, signal: Signal, old: Action, new: Action, frames: &[&str]) -> Event {
+    let frames: Vec<Frame> = frames
+        .iter()
+        .filter_map(|frame| frame.split_once(':'))
+        .map(|(file, function)| Frame {
+            file: file.to_owned(),
+            line: Some(42),
+            function: function.to_owned(),
+        })
+        .collect();
+    let disposition = |action| Disposition {
+        action,
+        flags: 0,
+        mask: 0,
+    };
+    let registration = Registration {
+        signal: Some(signal),
+        number: u32::from(signal.number()),
+        old: disposition(old),
+        new: disposition(new),
+        errno: 0,
+        contested: false,
+        folded: 0,
+        python: PythonStack {
+            result: StackResult::Complete,
+            version: Some((3, 11)),
+            interpreter: Some(0),
+            thread_known: !frames.is_empty(),
+            frames,
+            ..PythonStack::default()
+        },
+    };
+    event(process, What::Registration(Box::new(registration)))
+}
+
+fn on_thread(mut event: Event, tid: u32) -> Event {
+    event.tid = tid;
+    event
+}
+
+fn fork(parent: ProcessKey, child: ProcessKey, shares_handlers: bool) -> Event {
+    event(
+        parent,
+        What::Forked {
+            child,
+            shares_handlers,
+        },
+    )
+}
+
+const APP: &[&str] = &["/srv/app.py:reload"];
+
+/// `rule+also@signal` of each new finding, and `-rule@signal` of each that ends.
+fn run(restriction: Restriction, events: Vec<Event>) -> Vec<String> {
+    let settings = Settings {
+        restriction,
+        clock: WallClock { offset: 0 },
+    };
+    let mut engine = Engine::new(settings);
+    let mut told = Vec::new();
+    let start = [
+        found(MASTER, None),
+        set(MASTER, Signal::TERM, Action::Default, MPM, &[]),
+    ];
+    for event in start
+        .into_iter()
+        .chain([fork(MASTER, WORKER, false)])
+        .chain(events)
+    {
+        let step = engine.step(event);
+        for finding in &step.resolved {
+            told.push(format!(
+                "-{}@{}",
+                finding.rule, finding.evidence.signal.name
+            ));
+        }
+        if let Some(finding) = step.found.filter(|_| step.is_new) {
+            let rules: Vec<&str> = std::iter::once(finding.rule.as_str())
+                .chain(finding.also.iter().map(String::as_str))
+                .collect();
+            told.push(format!(
+                "{}@{}",
+                rules.join("+"),
+                finding.evidence.signal.name
+            ));
+        }
+    }
+    told
+}
+
+type Case = (
+    &'static str,
+    Restriction,
+    Vec<Event>,
+    &'static [&'static str],
+);
+
+fn cases() -> Vec<Case> {
+    use Action::{Default, Ignore};
+    use Restriction::{Off, On};
+    let w = WORKER;
+    vec![
+        (
+            "the server's own registrations, from worker start to stop",
+            On,
+            vec![
+                set(w, Signal::TERM, MPM, HTTPD, &[]),
+                set(w, Signal::HUP, HTTPD, MPM, &[]),
+                set(w, Signal::PIPE, Default, Ignore, &[]),
+                set(w, Signal::TERM, HTTPD, MOD_WSGI, &[]),
+                set(w, Signal::TERM, MOD_WSGI, Default, &[]),
+            ],
+            &[],
+        ),
+        (
+            "the interpreter's start, first import of signal, and shutdown",
+            On,
+            vec![
+                set(w, Signal::XFSZ, Default, Ignore, &[]),
+                set(
+                    w,
+                    Signal::INT,
+                    Default,
+                    PYTHON,
+                    &["<frozen importlib._bootstrap>:_call"],
+                ),
+                set(w, Signal::INT, PYTHON, Default, &[]),
+            ],
+            &[],
+        ),
+        (
+            "a reserved signal under On",
+            On,
+            vec![set(w, Signal::TERM, MPM, LIBRARY, APP)],
+            &["reserved-signal+restricted-registration@SIGTERM"],
+        ),
+        (
+            "a reserved signal under Off",
+            Off,
+            vec![set(w, Signal::HUP, MPM, PYTHON, APP)],
+            &["reserved-signal@SIGHUP"],
+        ),
+        (
+            "SIGXCPU is a daemon's, and nobody's else",
+            Off,
+            vec![
+                set(w, Signal::XCPU, Default, LIBRARY, APP),
+                set(w, Signal::XCPU, LIBRARY, Default, APP),
+                set(w, Signal::TERM, MPM, MOD_WSGI, &[]),
+                set(w, Signal::XCPU, MOD_WSGI, LIBRARY, APP),
+            ],
+            &["reserved-signal@SIGXCPU"],
+        ),
+        (
+            "any other signal: restricted under On, free under Off",
+            On,
+            vec![set(w, Signal::USR2, Default, LIBRARY, APP)],
+            &["restricted-registration@SIGUSR2"],
+        ),
+        (
+            "any other signal under Off",
+            Off,
+            vec![set(w, Signal::USR2, Default, LIBRARY, APP)],
+            &[],
+        ),
+        (
+            "SIGPIPE to default, and back",
+            On,
+            vec![
+                set(w, Signal::PIPE, Ignore, Default, APP),
+                set(w, Signal::PIPE, Default, Ignore, APP),
+            ],
+            &[
+                "sigpipe-not-ignored+restricted-registration@SIGPIPE",
+                "-sigpipe-not-ignored@SIGPIPE",
+            ],
+        ),
+        (
+            "SIGPIPE to ignore where it is ignored, as MySQL's client does",
+            On,
+            vec![set(w, Signal::PIPE, Ignore, Ignore, APP)],
+            &[],
+        ),
+        (
+            "SIGALRM under Off",
+            Off,
+            vec![set(w, Signal::ALRM, Default, LIBRARY, APP)],
+            &["sigalrm@SIGALRM"],
+        ),
+        (
+            "SIGALRM under On",
+            On,
+            vec![set(w, Signal::ALRM, Default, LIBRARY, APP)],
+            &["restricted-registration+sigalrm@SIGALRM"],
+        ),
+        (
+            "a secondary thread under Off",
+            Off,
+            vec![on_thread(set(w, Signal::USR2, Default, LIBRARY, APP), 201)],
+            &["secondary-thread@SIGUSR2"],
+        ),
+        (
+            "a library's own thread, without Python",
+            On,
+            vec![on_thread(set(w, Signal::TERM, MPM, LIBRARY, &[]), 201)],
+            &["reserved-signal+restricted-registration+secondary-thread@SIGTERM"],
+        ),
+        (
+            "os.system: two signals ignored and put back",
+            On,
+            vec![
+                set(w, Signal::INT, MPM, Ignore, APP),
+                set(w, Signal::QUIT, Default, Ignore, APP),
+                set(w, Signal::INT, Ignore, MPM, APP),
+                set(w, Signal::QUIT, Ignore, Default, APP),
+            ],
+            &[
+                "reserved-signal+restricted-registration@SIGINT",
+                "restricted-registration@SIGQUIT",
+                "-reserved-signal@SIGINT",
+                "-restricted-registration@SIGQUIT",
+            ],
+        ),
+        (
+            "an application's forked child is exempt",
+            On,
+            vec![
+                fork(w, CHILD, false),
+                set(CHILD, Signal::TERM, MPM, LIBRARY, APP),
+            ],
+            &[],
+        ),
+        (
+            "a child that shares its parent's handlers is not",
+            On,
+            vec![
+                fork(w, CHILD, true),
+                set(CHILD, Signal::TERM, MPM, LIBRARY, APP),
+            ],
+            &["reserved-signal+restricted-registration@SIGTERM"],
+        ),
+        (
+            "the worker's exit ends what it had taken",
+            On,
+            vec![
+                set(w, Signal::TERM, MPM, LIBRARY, APP),
+                event(w, What::Exited { code: 9 }),
+            ],
+            &[
+                "reserved-signal+restricted-registration@SIGTERM",
+                "-reserved-signal@SIGTERM",
+            ],
+        ),
+        (
+            "the same cause twice is one finding",
+            On,
+            vec![
+                set(w, Signal::TERM, MPM, LIBRARY, APP),
+                fork(MASTER, CHILD, false),
+                set(CHILD, Signal::TERM, MPM, LIBRARY, APP),
+            ],
+            &["reserved-signal+restricted-registration@SIGTERM"],
+        ),
+    ]
+}
+
+/// Every case gives exactly its findings.
+#[test]
+fn every_case_gives_its_findings() {
+    for (name, restriction, events, expected) in cases() {
+        assert_eq!(run(restriction, events), expected, "{name}");
+    }
+}
+
+/// Every rule fires in some case and stays silent in another.
+#[test]
+fn every_rule_has_a_case_for_and_against() {
+    for rule in RULES {
+        let names = |told: &Vec<String>| {
+            told.iter()
+                .filter(|line| !line.starts_with('-'))
+                .any(|line| {
+                    line.split('@')
+                        .next()
+                        .unwrap_or("")
+                        .split('+')
+                        .any(|r| r == rule.id)
+                })
+        };
+        let results: Vec<bool> = cases()
+            .into_iter()
+            .map(|(_, r, events, _)| names(&run(r, events)))
+            .collect();
+        assert!(results.contains(&true), "no case fires {}", rule.id);
+        assert!(
+            results.contains(&false),
+            "no case leaves {} silent",
+            rule.id
+        );
+    }
+}
+
+/// An httpd that goes into the background: the first process forks the master and exits.
+#[test]
+fn a_background_start_makes_the_child_the_master() {
+    let settings = Settings {
+        restriction: Restriction::On,
+        clock: WallClock { offset: 0 },
+    };
+    let mut engine = Engine::new(settings);
+    for step in [
+        found(MASTER, None),
+        fork(MASTER, WORKER, false),
+        event(MASTER, What::Exited { code: 0 }),
+        set(WORKER, Signal::TERM, Action::Default, MPM, &[]),
+        fork(WORKER, CHILD, false),
+    ] {
+        assert_eq!(engine.step(step).server_gone, None);
+    }
+    let roles: Vec<_> = engine
+        .table
+        .processes()
+        .map(|p| (p.key.pid, p.role.name()))
+        .collect();
+    assert_eq!(roles, [(200, "master"), (300, "embedded")]);
+    assert_eq!(
+        engine.table.servers().map(|s| s.master).collect::<Vec<_>>(),
+        [WORKER]
+    );
+}
+
+/// A message names the signal, the line to blame and the worker.
+#[test]
+fn the_message_names_who_did_it() {
+    let settings = Settings {
+        restriction: Restriction::On,
+        clock: WallClock { offset: 0 },
+    };
+    let mut engine = Engine::new(settings);
+    engine.step(found(MASTER, None));
+    engine.step(fork(MASTER, WORKER, false));
+    let frames = [
+        "/usr/lib/python3.11/signal.py:signal",
+        "/srv/billing.py:Billing.start",
+    ];
+    let step = engine.step(set(WORKER, Signal::TERM, MPM, PYTHON, &frames));
+    let finding = step.found.expect("a finding");
+    assert!(
+        finding.message.starts_with("SIGTERM was taken"),
+        "{}",
+        finding.message
+    );
+    assert!(
+        finding.message.contains("/srv/billing.py:42"),
+        "{}",
+        finding.message
+    );
+    assert_eq!(
+        finding.evidence.blame.function.as_deref(),
+        Some("Billing.start")
+    );
+    assert_eq!(finding.evidence.route, crate::policy::Route::SignalSignal);
+    assert_eq!(
+        finding.evidence.change.new.owner.as_deref(),
+        Some("libpython3.11.so.1.0")
+    );
+}

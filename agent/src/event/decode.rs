@@ -1,0 +1,189 @@
+//! From the ring's bytes to an [`Event`]: the one border between raw and typed.
+//!
+//! Both halves of sigblame are built from one tree, so whatever does not fit is a fault of ours
+//! or a damaged capture, and the record is refused whole, by an error that says what and where.
+
+mod stack;
+
+use probe_abi::record::{Kind, RawDisposition, RawHeader, RawLifecycle, RawRegistration};
+use thiserror::Error;
+use zerocopy::FromBytes;
+
+use super::{Action, Disposition, Event, FileKey, Instant, Registration, Signal, What};
+use crate::process::ProcessKey;
+
+/// Where a record stands in the stream: a gap in `sequence` on one `cpu` is a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The processor that made the record.
+    pub cpu: u32,
+    /// Counts the records that this processor tried to make.
+    pub sequence: u64,
+}
+
+/// Why bytes are no record.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum DecodeError {
+    #[error("failed to decode a record: {part} takes {needed} bytes, only {length} are there")]
+    TooShort {
+        part: &'static str,
+        needed: usize,
+        length: usize,
+    },
+    #[error("failed to decode a record: its header says {size} bytes, not a multiple of eight")]
+    SizeUneven { size: u32 },
+    #[error("failed to decode a record: its kind {kind} is unknown")]
+    UnknownKind { kind: u16 },
+    #[error(
+        "failed to decode a record of kind {kind}: its header says {size} bytes, its parts make \
+         {parts}"
+    )]
+    SizeMismatch { kind: u16, size: u32, parts: u64 },
+    #[error("failed to decode a Python stack: its result {result} is unknown")]
+    UnknownResult { result: u16 },
+    #[error("failed to decode a Python stack: the reason {miss} of its failure is unknown")]
+    UnknownMiss { miss: u16 },
+    #[error("failed to decode frame {frame} of {frames}: it takes {needed} bytes, {left} are left")]
+    FramesOverrun {
+        frame: u32,
+        frames: u32,
+        needed: usize,
+        left: usize,
+    },
+    #[error("failed to decode a Python stack: {left} bytes are left behind its {frames} frames")]
+    FramesUnderrun { frames: u32, left: usize },
+    #[error("failed to decode frame {frame}: it refers to the frame before, and there is none")]
+    NoFrameBefore { frame: u32 },
+    #[error("failed to decode frame {frame}: it brings what its flags {flags:#x} say is elsewhere")]
+    FrameContradiction { frame: u32, flags: u16 },
+}
+
+/// Decodes the record at the start of `bytes`; what lies behind it is not looked at.
+pub fn decode(bytes: &[u8]) -> Result<(Stamp, Event), DecodeError> {
+    let header: RawHeader = part(bytes, "the header")?;
+    let size = header.size as usize;
+    let record = bytes.get(..size).ok_or(DecodeError::TooShort {
+        part: "the record, as its header says,",
+        needed: size,
+        length: bytes.len(),
+    })?;
+    if !size.is_multiple_of(8) {
+        return Err(DecodeError::SizeUneven { size: header.size });
+    }
+    let what = match header.kind {
+        Kind::REGISTRATION => {
+            let raw: RawRegistration = part(record, "a registration")?;
+            let frames = rest(record, size_of_val(&raw), raw.python.size, &header)?;
+            What::Registration(Box::new(registration(&raw, frames)?))
+        }
+        Kind::FORK | Kind::EXEC | Kind::EXIT => {
+            let raw: RawLifecycle = part(record, "a lifecycle record")?;
+            rest(record, size_of_val(&raw), 0, &header)?;
+            lifecycle(&raw)
+        }
+        Kind(kind) => return Err(DecodeError::UnknownKind { kind }),
+    };
+    let stamp = Stamp {
+        cpu: header.cpu,
+        sequence: header.sequence,
+    };
+    let event = Event {
+        when: Instant(header.when),
+        process: ProcessKey::from_kernel(header.tgid, header.start),
+        tid: header.tid,
+        what,
+    };
+    Ok((stamp, event))
+}
+
+fn part<T: FromBytes>(bytes: &[u8], part: &'static str) -> Result<T, DecodeError> {
+    let read = T::read_from_prefix(bytes).map(|(value, _)| value);
+    let (needed, length) = (size_of::<T>(), bytes.len());
+    read.map_err(|_| DecodeError::TooShort {
+        part,
+        needed,
+        length,
+    })
+}
+
+/// What follows the fixed part of a record, if that is as long as the record says.
+fn rest<'a>(
+    record: &'a [u8],
+    fixed: usize,
+    more: u32,
+    header: &RawHeader,
+) -> Result<&'a [u8], DecodeError> {
+    let rest = record.get(fixed..).unwrap_or_default();
+    if rest.len() as u64 != u64::from(more) {
+        let parts = fixed as u64 + u64::from(more);
+        return Err(DecodeError::SizeMismatch {
+            kind: header.kind.0,
+            size: header.size,
+            parts,
+        });
+    }
+    Ok(rest)
+}
+
+fn lifecycle(raw: &RawLifecycle) -> What {
+    match raw.header.kind {
+        Kind::FORK => What::Forked {
+            child: ProcessKey::from_kernel(raw.other, raw.other_start),
+            shares_handlers: raw.flags & RawLifecycle::SHARES_HANDLERS != 0,
+        },
+        Kind::EXEC => What::Executed {
+            file: FileKey {
+                inode: raw.file.inode,
+                device: raw.file.device,
+                generation: raw.file.generation,
+            },
+        },
+        _ => What::Exited { code: raw.other },
+    }
+}
+
+fn registration(raw: &RawRegistration, frames: &[u8]) -> Result<Registration, DecodeError> {
+    let (asked, new) = (Disposition::from(&raw.asked), Disposition::from(&raw.new));
+    Ok(Registration {
+        signal: Signal::new(raw.signal),
+        number: raw.signal,
+        old: (&raw.old).into(),
+        new,
+        // A result above zero does not exist; it would be no failure.
+        errno: 0i32.saturating_sub(raw.result.min(0)),
+        contested: raw.result >= 0 && !blockable(asked).same_effect(&blockable(new)),
+        folded: raw.folded,
+        python: stack::decode(&raw.python, frames)?,
+    })
+}
+
+/// A disposition with the mask as the kernel keeps it: `do_sigaction` (`kernel/signal.c`, seen on
+/// Linux 6.18) takes SIGKILL and SIGSTOP out, which nobody can block.
+fn blockable(disposition: Disposition) -> Disposition {
+    const KILL_AND_STOP: u64 = 1 << (9 - 1) | 1 << (19 - 1);
+    Disposition {
+        mask: disposition.mask & !KILL_AND_STOP,
+        ..disposition
+    }
+}
+
+impl From<&RawDisposition> for Disposition {
+    fn from(raw: &RawDisposition) -> Self {
+        let action = match raw.handler {
+            0 => Action::Default,
+            1 => Action::Ignore,
+            address => Action::Handler(address),
+        };
+        Self {
+            action,
+            flags: raw.flags,
+            mask: raw.mask,
+        }
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! Turns what the table knows into what users see. Pure.
+
+use crate::{
+    event::{Frame, Signal},
+    policy::{
+        finding::{
+            ApplicationRef, Blame, ChangeRef, DispositionRef, Evidence, NativeRef, Outcome,
+            PythonRef, ServerRef, SignalRef, ThreadRef, WorkerRef, flag_names,
+        },
+        rules::Restriction,
+    },
+    process::{
+        origin::{self, Owner},
+        table::Change,
+    },
+};
+
+/// The evidence of one registration; `None` where its number is no signal.
+#[must_use]
+pub fn evidence(change: &Change, restriction: Restriction) -> Option<Evidence> {
+    let signal = change.registration.signal?;
+    let process = &change.process;
+    let python = &change.registration.python;
+    let frames = &python.frames;
+    Some(Evidence {
+        signal: SignalRef::from(signal),
+        route: change.route,
+        outcome: if change.registration.errno == 0 {
+            Outcome::Applied
+        } else {
+            Outcome::Failed
+        },
+        server: ServerRef {
+            name: change.server.name.clone(),
+            pid: Some(change.server.master.pid),
+            config: change.server.facts.config.clone(),
+            restrict_signal: restriction.name().to_owned(),
+            restrict_signal_from: "configuration".to_owned(),
+            mod_wsgi: change.server.facts.mod_wsgi.clone(),
+        },
+        worker: WorkerRef {
+            pid: process.key.pid,
+            ns_pid: process.ns_pid,
+            role: process.role.name().to_owned(),
+            mpm: change.server.facts.mpm.clone(),
+            process_group: process.process_group(),
+        },
+        application: ApplicationRef {
+            group: application_group(python.interpreter.filter(|_| !frames.is_empty())),
+            interpreter: python.interpreter,
+            script: script(frames),
+        },
+        thread: ThreadRef {
+            tid: change.tid,
+            main: change.tid == process.key.pid,
+        },
+        change: ChangeRef {
+            old: side(&change.registration.old, change.old_owner.as_ref()),
+            new: side(&change.registration.new, change.new_owner.as_ref()),
+            flags: flag_names(change.registration.new.flags),
+            contested: change.registration.contested,
+        },
+        python: PythonRef {
+            version: python
+                .version
+                .map(|(major, minor)| format!("{major}.{minor}")),
+            result: python.result.to_string(),
+            frames: frames.clone(),
+            left_out: python.left_out,
+        },
+        // The native stack is not captured yet: the record has no room for it, and says so.
+        native: NativeRef {
+            result: "none".to_owned(),
+            frames: Vec::new(),
+        },
+        blame: blame(change),
+        container: process
+            .found
+            .as_ref()
+            .and_then(|found| found.container.clone()),
+    })
+}
+
+fn side(disposition: &crate::event::Disposition, owner: Option<&Owner>) -> DispositionRef {
+    DispositionRef::new(disposition, owner.and_then(Owner::name))
+}
+
+/// The first frame outside the standard library, and the foreign module that owns the handler.
+fn blame(change: &Change) -> Blame {
+    let frame = origin::blamed(&change.registration.python);
+    let foreign = change.new_owner.as_ref().filter(|owner| owner.is_foreign());
+    Blame {
+        file: frame.map(|frame| frame.file.clone()),
+        line: frame.and_then(|frame| frame.line),
+        function: frame.map(|frame| frame.function.clone()),
+        module: foreign.and_then(Owner::name).map(str::to_owned),
+    }
+}
+
+/// mod_wsgi calls the main interpreter `%{GLOBAL}`; the names of the others are known to its
+/// configuration only.
+fn application_group(interpreter: Option<i64>) -> Option<String> {
+    (interpreter == Some(0)).then(|| "%{GLOBAL}".to_owned())
+}
+
+/// The WSGI script, where the outermost frame shows it: mod_wsgi runs a script's module level
+/// itself, and calls its `application` directly.
+fn script(frames: &[Frame]) -> Option<String> {
+    let outermost = frames.last()?;
+    let is_script = outermost.function == "<module>" || outermost.file.ends_with(".wsgi");
+    is_script.then(|| outermost.file.clone())
+}
+
+/// The finding's sentence.
+#[must_use]
+pub fn message(evidence: &Evidence, signal: Signal, sentence: &str) -> String {
+    let who = match (
+        &evidence.blame.file,
+        evidence.blame.line,
+        &evidence.blame.module,
+    ) {
+        (Some(file), Some(line), _) => format!("{file}:{line}"),
+        (Some(file), None, _) => file.clone(),
+        (None, _, Some(module)) => module.clone(),
+        (None, _, None) => "an unknown caller".to_owned(),
+    };
+    format!(
+        "{signal} {sentence}; done by {who} in {} worker {} of {}.",
+        evidence.worker.role, evidence.worker.pid, evidence.server.name
+    )
+}

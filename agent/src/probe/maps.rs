@@ -1,0 +1,267 @@
+//! What user space tells the probe, and asks it.
+
+use std::{
+    collections::HashSet,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData, PerCpuArray},
+    programs::{
+        Iter, UProbe,
+        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
+    },
+};
+use probe_abi::{
+    kernel::RawKernel,
+    map,
+    miss::{Miss, TALLIES},
+    process::{COOKIE_DISTANCE, COOKIE_LAYOUT_SHIFT, PROGRAM_HTTPD, PROGRAM_OTHER, RawProcess},
+    record::{RawFile, RawInventory, SIGNALS},
+};
+use zerocopy::FromBytes as _;
+
+use crate::{
+    event::{Action, Disposition, Dispositions, FileKey},
+    process::ProcessKey,
+};
+
+/// The maps and programs that stay with the agent.
+pub struct Controls {
+    ebpf: Ebpf,
+    processes: HashMap<MapData, u32, RawProcess>,
+    programs: HashMap<MapData, RawFile, u32>,
+    misses: PerCpuArray<MapData, u64>,
+    tallies: PerCpuArray<MapData, u64>,
+    /// Files whose interpreter start is probed, by device and inode.
+    probed: HashSet<(u64, u64)>,
+    kernel: RawKernel,
+}
+
+/// Where an interpreter is, in one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interpreter {
+    /// Address of `_PyRuntime`.
+    pub runtime: u64,
+    /// Index of the layout row.
+    pub layout: u32,
+}
+
+impl Controls {
+    pub(super) fn take(mut ebpf: Ebpf, kernel: &RawKernel) -> Result<Self, String> {
+        fn map_of<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
+            ebpf: &mut Ebpf,
+            name: &str,
+        ) -> Result<T, String> {
+            let map = ebpf
+                .take_map(name)
+                .ok_or_else(|| format!("the object has no map {name}"))?;
+            T::try_from(map).map_err(|error| error.to_string())
+        }
+        Ok(Self {
+            processes: map_of(&mut ebpf, map::PROCESSES)?,
+            programs: map_of(&mut ebpf, map::PROGRAMS)?,
+            misses: map_of(&mut ebpf, map::MISSES)?,
+            tallies: map_of(&mut ebpf, map::TALLIES)?,
+            ebpf,
+            probed: HashSet::new(),
+            kernel: *kernel,
+        })
+    }
+
+    /// Watches a process, or tells the probe where its interpreter is.
+    ///
+    /// What the probe found out by itself stays: user space looks later, and a process that
+    /// loaded its modules anew in between has another address.
+    ///
+    /// # Errors
+    ///
+    /// When the map is full.
+    pub fn watch(&mut self, pid: u32, interpreter: Option<Interpreter>) -> io::Result<()> {
+        let known = self.processes.get(&pid, 0).ok();
+        let mut row = known.unwrap_or_default();
+        if let Some(interpreter) = interpreter {
+            row.runtime = interpreter.runtime;
+            row.layout = interpreter.layout;
+        } else if known.is_some() {
+            return Ok(());
+        }
+        self.processes.insert(pid, row, 0).map_err(io::Error::other)
+    }
+
+    /// Stops watching a process.
+    pub fn unwatch(&mut self, pid: u32) {
+        // Gone already is as good.
+        let _ = self.processes.remove(&pid);
+    }
+
+    /// Whether a process is watched, and where the probe believes its interpreter to be.
+    #[must_use]
+    pub fn watched(&self, pid: u32) -> Option<RawProcess> {
+        self.processes.get(&pid, 0).ok()
+    }
+
+    /// Answers an exec record: is this program an httpd?
+    ///
+    /// # Errors
+    ///
+    /// When the map cannot be written.
+    pub fn judge_program(&mut self, file: FileKey, httpd: bool) -> io::Result<()> {
+        let key = RawFile {
+            inode: file.inode,
+            device: file.device,
+            generation: file.generation,
+        };
+        let verdict = if httpd { PROGRAM_HTTPD } else { PROGRAM_OTHER };
+        self.programs
+            .insert(key, verdict, 0)
+            .map_err(io::Error::other)
+    }
+
+    /// Probes the interpreter start of a file, once per file. Returns whether this call did it.
+    ///
+    /// `distance` is the address of `_PyRuntime` minus that of the function, in the file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened or the kernel refuses the probe.
+    pub fn attach(
+        &mut self,
+        file: (u64, u64),
+        path: &Path,
+        offset: u64,
+        distance: u64,
+        layout: u32,
+    ) -> Result<bool, String> {
+        if self.probed.contains(&file) {
+            return Ok(false);
+        }
+        let program: &mut UProbe = self
+            .ebpf
+            .program_mut("interpreter")
+            .ok_or("the object has no program interpreter")?
+            .try_into()
+            .map_err(|error: aya::programs::ProgramError| error.to_string())?;
+        let cookie = (distance & COOKIE_DISTANCE) | (u64::from(layout) << COOKIE_LAYOUT_SHIFT);
+        let point = UProbeAttachPoint {
+            location: UProbeAttachLocation::AbsoluteOffset(offset),
+            cookie: Some(cookie),
+        };
+        program
+            .attach(point, path, UProbeScope::AllProcesses)
+            .map_err(|error| format!("failed to probe {}: {error}", path.display()))?;
+        self.probed.insert(file);
+        Ok(true)
+    }
+
+    /// How many files have their interpreter start probed.
+    #[must_use]
+    pub fn probed_files(&self) -> usize {
+        self.probed.len()
+    }
+
+    /// Every miss's label and its total since the start.
+    #[must_use]
+    pub fn misses(&self) -> Vec<(&'static str, u64)> {
+        Miss::ALL
+            .iter()
+            .map(|miss| {
+                let (label, _) = Miss::TABLE[*miss as usize];
+                (label, total(&self.misses, *miss as u32))
+            })
+            .collect()
+    }
+
+    /// Totals since the start, indexed by `probe_abi::miss::Tally`.
+    #[must_use]
+    pub fn tallies(&self) -> [u64; TALLIES as usize] {
+        let mut totals = [0; TALLIES as usize];
+        for (index, slot) in (0_u32..).zip(&mut totals) {
+            *slot = total(&self.tallies, index);
+        }
+        totals
+    }
+
+    /// Run time of each loaded program in seconds. The kernel counts it only while
+    /// `kernel.bpf_stats_enabled` is 1.
+    #[must_use]
+    pub fn run_times(&self) -> Vec<(String, f64)> {
+        self.ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let info = program.info().ok()?;
+                Some((name.to_owned(), info.run_time().as_secs_f64()))
+            })
+            .collect()
+    }
+
+    /// How many instructions the verifier looked at, per loaded program; `None` below 5.16.
+    #[must_use]
+    pub fn verified_instructions(&self) -> Vec<(String, Option<u32>)> {
+        self.ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let info = program.info().ok()?;
+                Some((name.to_owned(), info.verified_instruction_count()))
+            })
+            .collect()
+    }
+
+    /// Reads every disposition of every watched process.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no task iterator.
+    pub fn inventory(&mut self) -> Result<Vec<(ProcessKey, Box<Dispositions>)>, String> {
+        let program: &mut Iter = self
+            .ebpf
+            .program_mut("inventory")
+            .ok_or("the object has no program inventory")?
+            .try_into()
+            .map_err(|error: aya::programs::ProgramError| error.to_string())?;
+        let fail = |error: &dyn std::error::Error| format!("failed to read the inventory: {error}");
+        let link = program.attach().map_err(|error| fail(&error))?;
+        let link = program.take_link(link).map_err(|error| fail(&error))?;
+        let mut bytes = Vec::new();
+        link.into_file()
+            .map_err(|error| fail(&error))?
+            .read_to_end(&mut bytes)
+            .map_err(|error| fail(&error))?;
+        Ok(bytes
+            .chunks_exact(size_of::<RawInventory>())
+            .filter_map(|row| RawInventory::read_from_bytes(row).ok())
+            .map(|row| {
+                let key = ProcessKey::from_kernel(row.tgid, row.start);
+                (key, dispositions(&row, &self.kernel))
+            })
+            .collect())
+    }
+}
+
+/// Sums a per-processor counter; zero where it cannot be read.
+fn total(map: &PerCpuArray<MapData, u64>, index: u32) -> u64 {
+    map.get(&index, 0).map_or(0, |values| values.iter().sum())
+}
+
+/// Reads an inventory row at this kernel's offsets.
+fn dispositions(row: &RawInventory, kernel: &RawKernel) -> Box<Dispositions> {
+    let table = row.actions.as_flattened();
+    let word = |signal: usize, offset: u32| {
+        let at = signal * kernel.action_size as usize + offset as usize;
+        table
+            .get(at..at + 8)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u64::from_ne_bytes)
+    };
+    let mut all = crate::process::unknown_dispositions();
+    for (signal, slot) in (0..SIGNALS).zip(all.iter_mut()) {
+        *slot = Disposition {
+            action: Action::from_address(word(signal, kernel.action_handler)),
+            flags: word(signal, kernel.action_flags),
+            mask: word(signal, kernel.action_mask),
+        };
+    }
+    all
+}

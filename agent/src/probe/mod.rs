@@ -1,0 +1,13 @@
+//! Hears: the kernel half, seen from user space.
+//!
+//! `btf`, `kernel` and `tracefs` are pure: bytes and texts of this kernel in, offsets out.
+//! `load` and `hooks` put the programs into the kernel, `ring` hears them, and `maps` is what
+//! the agent tells them.
+
+pub mod btf;
+pub mod hooks;
+pub mod kernel;
+pub mod load;
+pub mod maps;
+pub mod ring;
+pub mod tracefs;

@@ -1,0 +1,304 @@
+//! The one loop that owns the state, and the only place where the parts that do IO meet.
+//!
+//! Order at start: attach, then scan, then drain. What happens between attaching and scanning
+//! waits in the ring, and the table takes a process twice without harm.
+
+mod clock;
+mod tell;
+mod watch;
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write as _},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+    time::{Instant as Moment, MissedTickBehavior, interval, sleep_until},
+};
+use tracing::{error, info, warn};
+
+pub use self::tell::{Output, Tell};
+use self::watch::Watch;
+use crate::{
+    capture::{Header, Input},
+    config::Config,
+    engine::Engine,
+    event::{Event, What, decode},
+    policy::{Settings, rules::Restriction},
+    probe::{
+        load::Probe,
+        ring::{Gaps, Ring},
+    },
+    process::ProcessKey,
+    sink::metrics::{EventKind, Stage},
+};
+
+/// How often gauges and kernel counters are brought up to date.
+const TICK: Duration = Duration::from_secs(1);
+/// How often `/proc` is looked at again, in case something was missed.
+const RESCAN: Duration = Duration::from_secs(60);
+
+/// The agent at work.
+pub struct Agent {
+    engine: Engine,
+    watch: Watch,
+    tell: Tell,
+    gaps: Gaps,
+    capture: Option<BufWriter<File>>,
+    /// Records were lost: what the table believes may be old.
+    stale: bool,
+    exempt_before: u64,
+}
+
+impl Agent {
+    /// Puts the parts together. `reload` is what SIGHUP reads again.
+    #[must_use]
+    pub fn new(config: &Config, probe: Probe, tell: Tell) -> (Self, Ring) {
+        let Probe { ring, controls, hooks, .. } = probe;
+        for status in &hooks {
+            tell.hook(status);
+        }
+        let agent = Self {
+            engine: Engine::new(settings(config)),
+            watch: Watch::new(&config.proc_root, controls),
+            tell,
+            gaps: Gaps::default(),
+            capture: None,
+            stale: false,
+            exempt_before: 0,
+        };
+        (agent, ring)
+    }
+
+    /// Keeps everything that the engine is told, for a replay.
+    ///
+    /// # Errors
+    ///
+    /// Where the header cannot be written.
+    pub fn record(&mut self, file: File) -> Result<()> {
+        let header = serde_json::to_string(&Header::new(self.engine.settings()))?;
+        let mut writer = BufWriter::new(file);
+        writeln!(writer, "{header}").context("failed to write the capture")?;
+        self.capture = Some(writer);
+        Ok(())
+    }
+
+    /// Scans, then drains until a signal or `stop` ends it. `load` reads the configuration
+    /// again on SIGHUP.
+    ///
+    /// # Errors
+    ///
+    /// Where signals or the ring cannot be waited for, or the output is closed.
+    pub async fn run(
+        mut self,
+        mut ring: Ring,
+        load: impl Fn() -> Result<Config>,
+        mut stop: oneshot::Receiver<()>,
+    ) -> Result<()> {
+        let mut term = signal(SignalKind::terminate()).context("failed to wait for SIGTERM")?;
+        let mut int = signal(SignalKind::interrupt()).context("failed to wait for SIGINT")?;
+        let mut hangup = signal(SignalKind::hangup()).context("failed to wait for SIGHUP")?;
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut rescan = interval(RESCAN);
+        rescan.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        rescan.tick().await;
+
+        self.scan();
+        self.drain(&mut ring)?;
+        self.tell.ready();
+        info!(servers = self.engine.table.servers().count(), "watching");
+        loop {
+            let due = self.watch.due().map(Moment::from_std);
+            tokio::select! {
+                ready = ring.readable() => {
+                    ready.context("failed to wait for the ring")?;
+                    self.drain(&mut ring)?;
+                }
+                () = sleep_until(due.unwrap_or_else(Moment::now)), if due.is_some() => {
+                    self.look_at_candidates()?;
+                }
+                _ = tick.tick() => {
+                    self.drain(&mut ring)?;
+                    self.tick();
+                }
+                _ = rescan.tick() => self.scan(),
+                _ = hangup.recv() => self.reload(&load),
+                _ = term.recv() => break,
+                _ = int.recv() => break,
+                _ = &mut stop => break,
+            }
+        }
+        self.drain(&mut ring)?;
+        self.tick();
+        if let Some(capture) = &mut self.capture {
+            capture.flush().context("failed to write the capture")?;
+        }
+        Ok(())
+    }
+
+    /// Every httpd there is, with what stands on its signals, and what is gone meanwhile.
+    fn scan(&mut self) {
+        self.stale = false;
+        let now = clock::now();
+        let looks = self.watch.scan();
+        let seen: Vec<ProcessKey> = looks.iter().map(|look| look.key).collect();
+        let missing: Vec<ProcessKey> =
+            self.engine.table.processes().map(|p| p.key).filter(|key| !seen.contains(key)).collect();
+        for key in missing.into_iter().filter(|key| !self.watch.exists(*key)) {
+            self.whole(Event { when: now, process: key, tid: key.pid, what: What::Exited { code: 0 } });
+        }
+        for look in looks {
+            if let Some(event) = self.watch.admit(look, now) {
+                self.whole(event);
+            }
+        }
+        match self.watch.inventory() {
+            Ok(rows) => {
+                for (key, all) in rows {
+                    self.whole(Event {
+                        when: now,
+                        process: key,
+                        tid: key.pid,
+                        what: What::Inventory(all),
+                    });
+                }
+            }
+            Err(reason) => warn!(reason, "no inventory: roles are known from later events only"),
+        }
+    }
+
+    /// Reads all that is in the ring.
+    fn drain(&mut self, ring: &mut Ring) -> Result<()> {
+        let mut result = Ok(());
+        let bytes = ring.drain(|record| {
+            if result.is_ok() {
+                result = self.record_in(record);
+            }
+        });
+        self.tell.ring(bytes);
+        result
+    }
+
+    fn record_in(&mut self, bytes: &[u8]) -> Result<()> {
+        let (stamp, event) = match decode::decode(bytes) {
+            Ok(decoded) => decoded,
+            Err(reason) => {
+                self.tell.lost(Stage::Decode, 1);
+                error!(%reason, bytes = bytes.len(), "a record of the probe is garbled");
+                return Ok(());
+            }
+        };
+        let lost = self.gaps.note(stamp.cpu, stamp.sequence);
+        if lost > 0 {
+            self.tell.lost(Stage::Ring, lost);
+            self.stale = true;
+        }
+        self.tell.delay(clock::now().seconds_since(event.when));
+        match &event.what {
+            What::Registration(_) => self.prepare(&event)?,
+            What::Executed { file } => self.watch.executed(event.process, *file),
+            _ => {}
+        }
+        if let Some(capture) = &mut self.capture {
+            let line = serde_json::to_string(&Input::of_record(bytes))?;
+            writeln!(capture, "{line}").context("failed to write the capture")?;
+        }
+        self.step(event)
+    }
+
+    /// Finds out what is missing before a registration is taken in: the process itself, or the
+    /// module that its handler lies in.
+    fn prepare(&mut self, event: &Event) -> Result<()> {
+        let key = event.process;
+        let known = self.engine.table.get(key).is_some();
+        if known && self.engine.table.knows_handlers(event) {
+            return Ok(());
+        }
+        if !known {
+            if let Some(found) = self.watch.look(key.pid, event.when) {
+                self.whole(found);
+            }
+            return Ok(());
+        }
+        // A server that restarts loads its modules anew, at other addresses; its children
+        // will inherit them, and the interpreter with them.
+        if self.engine.table.get(key).is_some_and(|p| p.role == crate::process::Role::Master)
+            && let Some(found) = self.watch.look(key.pid, event.when)
+        {
+            self.whole(found);
+        }
+        if let Some(modules) = self.watch.modules(key) {
+            let what = What::Mapped(modules);
+            self.whole(Event { when: event.when, process: key, tid: key.pid, what });
+        }
+        Ok(())
+    }
+
+    /// Takes in an event that is not the ring's.
+    fn whole(&mut self, event: Event) {
+        if let (Some(capture), Some(input)) = (&mut self.capture, Input::of(&event)) {
+            let written = serde_json::to_string(&input)
+                .map_err(std::io::Error::other)
+                .and_then(|line| writeln!(capture, "{line}"));
+            if let Err(reason) = written {
+                error!(%reason, "failed to write the capture");
+            }
+        }
+        if let Err(reason) = self.step(event) {
+            error!(%reason, "failed to tell what was found");
+        }
+    }
+
+    fn step(&mut self, event: Event) -> Result<()> {
+        if let Some(kind) = EventKind::of(&event.what) {
+            self.tell.event(kind);
+        }
+        if let What::Exited { .. } = event.what {
+            self.watch.gone(event.process);
+        }
+        let step = self.engine.step(event);
+        self.tell.step(&self.engine, step).context("failed to write a finding")
+    }
+
+    fn look_at_candidates(&mut self) -> Result<()> {
+        for event in self.watch.candidates(clock::now()) {
+            self.whole(event);
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) {
+        let exempt = self.watch.exempt();
+        for _ in self.exempt_before..exempt {
+            self.tell.event(EventKind::Exempt);
+        }
+        self.exempt_before = exempt;
+        self.tell.tick(&self.engine, &self.watch);
+        if self.stale {
+            warn!("records were lost; looking at every server again");
+            self.scan();
+        }
+    }
+
+    /// All or nothing: a configuration that is wrong changes nothing.
+    fn reload(&mut self, load: &impl Fn() -> Result<Config>) {
+        match load() {
+            Ok(config) => {
+                self.engine.configure(settings(&config));
+                info!("configuration read again");
+            }
+            Err(reason) => error!("configuration kept as it was: {reason:#}"),
+        }
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let restriction =
+        if config.policy.restrict_signal { Restriction::On } else { Restriction::Off };
+    Settings { restriction, clock: clock::wall() }
+}

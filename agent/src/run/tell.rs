@@ -1,0 +1,180 @@
+//! What the loop tells, and to whom.
+
+use std::{
+    io::{self, Write as _},
+    sync::Arc,
+};
+
+use probe_abi::map::EVENTS_SIZE;
+use tracing::{info, warn};
+
+use super::watch::Watch;
+use crate::{
+    config::LogFormat,
+    engine::{Engine, Step},
+    policy::{Finding, Outcome, rules::Restriction},
+    probe::hooks::HookStatus,
+    process::{Role, origin::Origin, table::Change},
+    sink::{
+        http::Shared,
+        log,
+        metrics::{EventKind, Stage},
+        text,
+    },
+};
+
+/// What goes to standard output.
+#[derive(Clone, Copy, Debug)]
+pub enum Output {
+    /// The agent's findings, new ones and ended ones.
+    Findings(LogFormat),
+    /// Each registration.
+    Trace {
+        /// One JSON object a line.
+        json: bool,
+        /// Those of the server and the interpreter, too.
+        all: bool,
+    },
+}
+
+/// Everything that the loop writes to.
+pub struct Tell {
+    shared: Arc<Shared>,
+    output: Output,
+    colour: bool,
+}
+
+impl Tell {
+    /// Writes to standard output as told, and to what the endpoints read.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, output: Output, colour: bool) -> Self {
+        Self { shared, output, colour }
+    }
+
+    pub(super) fn hook(&self, status: &HookStatus) {
+        self.shared.metrics.hook(status.hook, status.mechanism, status.attached);
+        let (hook, mechanism) = (status.hook, status.mechanism);
+        match &status.reason {
+            None => info!(hook, mechanism, "attached"),
+            Some(reason) => info!(hook, mechanism, reason, "not attached"),
+        }
+    }
+
+    pub(super) fn ready(&self) {
+        self.shared.set_ready();
+    }
+
+    pub(super) fn event(&self, kind: EventKind) {
+        self.shared.metrics.event(kind);
+    }
+
+    pub(super) fn lost(&self, stage: Stage, events: u64) {
+        self.shared.metrics.lost(stage, events);
+    }
+
+    pub(super) fn delay(&self, seconds: f64) {
+        self.shared.metrics.event_delay(seconds);
+    }
+
+    /// What was in the ring when it was drained.
+    pub(super) fn ring(&self, bytes: usize) {
+        self.shared.metrics.ring_used(bytes as f64 / f64::from(EVENTS_SIZE));
+    }
+
+    /// What came of one event.
+    pub(super) fn step(&mut self, engine: &Engine, step: Step) -> io::Result<()> {
+        if let Some(change) = &step.change {
+            self.registration(change);
+            self.trace(engine, change)?;
+        }
+        if step.exempt {
+            self.shared.metrics.event(EventKind::Exempt);
+        }
+        for (server, signal, seconds) in &step.overrides {
+            self.shared.metrics.override_seconds(server, *signal, *seconds);
+        }
+        for finding in &step.resolved {
+            self.shared.store().put(finding);
+            self.finding(finding)?;
+        }
+        if let Some(finding) = &step.found {
+            self.shared.store().put(finding);
+            if step.is_new {
+                self.shared.metrics.finding(finding);
+                self.finding(finding)?;
+            }
+        }
+        if step.found.is_some() || !step.resolved.is_empty() {
+            self.shared.metrics.set_open(engine.book.iter());
+        }
+        if let Some(server) = &step.server_gone {
+            self.shared.metrics.server_gone(server);
+            info!(server, "the server is gone");
+        }
+        Ok(())
+    }
+
+    fn registration(&self, change: &Change) {
+        let registration = &change.registration;
+        let outcome = if registration.errno == 0 { Outcome::Applied } else { Outcome::Failed };
+        let metrics = &self.shared.metrics;
+        metrics.registration(
+            &change.server.name,
+            change.process.process_group().as_deref(),
+            registration.signal,
+            change.origin,
+            outcome,
+        );
+        metrics.python_stack(&registration.python.result);
+        if registration.folded > 0 {
+            warn!(
+                pid = change.process.key.pid,
+                folded = registration.folded,
+                "a process registers in a loop; so many of its registrations were folded"
+            );
+        }
+    }
+
+    fn trace(&mut self, engine: &Engine, change: &Change) -> io::Result<()> {
+        let Output::Trace { json, all } = self.output else { return Ok(()) };
+        if !all && change.origin != Origin::Application {
+            return Ok(());
+        }
+        let Some(line) = engine.trace_line(change) else { return Ok(()) };
+        let mut out = io::stdout().lock();
+        if json {
+            log::json_line(&mut out, &line)
+        } else {
+            out.write_all(text::trace_line(&line, self.colour).as_bytes())?;
+            out.flush()
+        }
+    }
+
+    fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        let Output::Findings(format) = self.output else { return Ok(()) };
+        let mut out = io::stdout().lock();
+        match format {
+            LogFormat::Json => log::json_line(&mut out, finding),
+            LogFormat::Text => {
+                out.write_all(text::finding(finding, self.colour).as_bytes())?;
+                out.flush()
+            }
+        }
+    }
+
+    /// Gauges, and the counters that the kernel keeps.
+    pub(super) fn tick(&self, engine: &Engine, watch: &Watch) {
+        let metrics = &self.shared.metrics;
+        metrics.misses(&watch.misses());
+        for (program, seconds) in watch.run_times() {
+            metrics.probe_run(&program, seconds);
+        }
+        let on = engine.settings().restriction == Restriction::On;
+        for server in engine.table.servers() {
+            metrics.restrict_signal(&server.name, on);
+            for role in [Role::Embedded, Role::Daemon] {
+                metrics.workers(&server.name, role, engine.table.workers(server.id, role));
+            }
+        }
+    }
+}

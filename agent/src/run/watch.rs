@@ -1,0 +1,217 @@
+//! Finds httpds and tells the probe about them.
+//!
+//! An httpd that starts shows first as an exec of a program that exports httpd's functions;
+//! mod_wsgi and the interpreter are mapped milliseconds later. Until then the process is a
+//! candidate, and is looked at again at growing intervals.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    time::{Duration, Instant as Moment},
+};
+
+use probe_abi::miss::Tally;
+use tracing::{debug, info, warn};
+
+use crate::{
+    event::{Dispositions, Event, FileKey, Instant, What},
+    probe::maps::{Controls, Interpreter},
+    process::{
+        Modules, ProcessKey,
+        scan::{Look, Scanner, UprobeTarget},
+    },
+    python::{Version, layout},
+};
+
+/// First interval between two looks at a candidate.
+const FIRST: Duration = Duration::from_millis(2);
+/// Longest interval between two looks at a candidate.
+const LONGEST: Duration = Duration::from_millis(250);
+/// After this long without mod_wsgi, a candidate is an httpd that serves something else. The
+/// scan each minute will notice if that changes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+struct Candidate {
+    since: Moment,
+    next: Moment,
+    interval: Duration,
+}
+
+/// The watcher: the scanner, the probe's controls and the candidates.
+pub(super) struct Watch {
+    scanner: Scanner,
+    controls: Controls,
+    proc_root: PathBuf,
+    candidates: BTreeMap<u32, Candidate>,
+    /// Versions that were met and have no layout row: said once each.
+    unsupported: HashMap<(u8, u8), ()>,
+}
+
+impl Watch {
+    pub(super) fn new(proc_root: &Path, controls: Controls) -> Self {
+        let mut watch = Self {
+            scanner: Scanner::new(proc_root),
+            controls,
+            proc_root: proc_root.to_owned(),
+            candidates: BTreeMap::new(),
+            unsupported: HashMap::new(),
+        };
+        watch.probe_installed();
+        watch
+    }
+
+    /// Probes the interpreters that are installed where the dynamic loader looks, so that the
+    /// first server that starts is seen from its first line. A uprobe that is never hit costs
+    /// nothing.
+    fn probe_installed(&mut self) {
+        for target in self.scanner.installed_pythons() {
+            self.probe(&target);
+        }
+    }
+
+    /// Every process of an httpd, parents first.
+    pub(super) fn scan(&mut self) -> Vec<Look> {
+        self.scanner.all()
+    }
+
+    /// Whether a process is still there.
+    pub(super) fn exists(&self, key: ProcessKey) -> bool {
+        let stat = std::fs::read_to_string(self.proc_root.join(key.pid.to_string()).join("stat"));
+        stat.ok()
+            .and_then(|text| crate::process::proc::stat(&text))
+            .is_some_and(|stat| stat.start == key.start)
+    }
+
+    /// Watches a process of an httpd; `None` while mod_wsgi is not mapped in it.
+    pub(super) fn admit(&mut self, look: Look, when: Instant) -> Option<Event> {
+        for target in &look.uprobes {
+            self.probe(target);
+        }
+        let python = look.python.and_then(|python| {
+            let (major, minor) = python.version;
+            let row = (!python.free_threaded).then(|| layout::row(Version { major, minor }));
+            let Some(layout) = row.flatten() else {
+                self.unsupported(python.version, python.free_threaded);
+                return None;
+            };
+            Some(Interpreter { runtime: python.runtime, layout })
+        });
+        let pid = look.key.pid;
+        if let Err(reason) = self.controls.watch(pid, python) {
+            warn!(pid, %reason, "failed to watch a process");
+        }
+        if !look.has_mod_wsgi {
+            return None;
+        }
+        self.candidates.remove(&pid);
+        debug!(pid, "found a process of an httpd with mod_wsgi");
+        Some(Event { when, process: look.key, tid: pid, what: What::Found(Box::new(look.found)) })
+    }
+
+    fn probe(&mut self, target: &UprobeTarget) {
+        let (major, minor) = target.version;
+        let row = (!target.free_threaded).then(|| layout::row(Version { major, minor })).flatten();
+        let Some(layout) = row else {
+            return;
+        };
+        let file = (target.file.device, target.file.inode);
+        let (path, offset) = (&target.path, target.offset);
+        match self.controls.attach(file, path, offset, target.distance, layout) {
+            Ok(true) => info!(python = %Version { major, minor }, "watching an interpreter's start"),
+            Ok(false) => {}
+            Err(reason) => warn!(reason, "an interpreter's start is not watched"),
+        }
+    }
+
+    fn unsupported(&mut self, version: (u8, u8), free_threaded: bool) {
+        if self.unsupported.insert(version, ()).is_none() {
+            let (major, minor) = version;
+            let build = if free_threaded { " (free-threaded)" } else { "" };
+            warn!("Python {major}.{minor}{build} is not supported yet: its stacks stay empty");
+        }
+    }
+
+    /// One process of an httpd that the table does not know yet.
+    pub(super) fn look(&mut self, pid: u32, when: Instant) -> Option<Event> {
+        match self.scanner.look(pid) {
+            Ok(Some(look)) => self.admit(look, when),
+            Ok(None) => None,
+            Err(reason) => {
+                debug!(pid, %reason, "a process could not be looked at");
+                None
+            }
+        }
+    }
+
+    /// What is mapped in a process now.
+    pub(super) fn modules(&mut self, key: ProcessKey) -> Option<Modules> {
+        self.scanner.modules(key)
+    }
+
+    /// A process runs another program: is it an httpd? The probe remembers the answer by file.
+    pub(super) fn executed(&mut self, key: ProcessKey, file: FileKey) {
+        let Some(httpd) = self.scanner.program(key.pid) else { return };
+        if let Err(reason) = self.controls.judge_program(file, httpd) {
+            debug!(%reason, "the probe's memory of programs is full");
+        }
+        if !httpd {
+            return;
+        }
+        if let Err(reason) = self.controls.watch(key.pid, None) {
+            warn!(pid = key.pid, %reason, "failed to watch a new httpd");
+        }
+        let now = Moment::now();
+        let candidate = Candidate { since: now, next: now + FIRST, interval: FIRST };
+        self.candidates.insert(key.pid, candidate);
+    }
+
+    /// When the next candidate is to be looked at.
+    pub(super) fn due(&self) -> Option<Moment> {
+        self.candidates.values().map(|candidate| candidate.next).min()
+    }
+
+    /// Looks at the candidates whose time has come.
+    pub(super) fn candidates(&mut self, when: Instant) -> Vec<Event> {
+        let now = Moment::now();
+        let due: Vec<u32> =
+            self.candidates.iter().filter(|(_, c)| c.next <= now).map(|(pid, _)| *pid).collect();
+        let mut events = Vec::new();
+        for pid in due {
+            events.extend(self.look(pid, when));
+            let Some(candidate) = self.candidates.get_mut(&pid) else { continue };
+            candidate.interval = (candidate.interval * 3 / 2).min(LONGEST);
+            candidate.next = now + candidate.interval;
+            if now - candidate.since > PATIENCE {
+                self.candidates.remove(&pid);
+            }
+        }
+        events
+    }
+
+    /// A process is gone.
+    pub(super) fn gone(&mut self, key: ProcessKey) {
+        self.candidates.remove(&key.pid);
+        self.controls.unwatch(key.pid);
+    }
+
+    /// What stands on every signal of every watched process.
+    pub(super) fn inventory(&mut self) -> Result<Vec<(ProcessKey, Box<Dispositions>)>, String> {
+        self.controls.inventory()
+    }
+
+    /// Registrations that the probe counted and dropped, since the start.
+    pub(super) fn exempt(&self) -> u64 {
+        self.controls.tallies()[Tally::Exempt as usize]
+    }
+
+    /// Every miss's label and its total since the start.
+    pub(super) fn misses(&self) -> Vec<(&'static str, u64)> {
+        self.controls.misses()
+    }
+
+    /// Run time of each program in seconds, while the kernel counts it.
+    pub(super) fn run_times(&self) -> Vec<(String, f64)> {
+        self.controls.run_times()
+    }
+}

@@ -1,0 +1,285 @@
+//! Every map and load-time global in one place: the object's whole public surface.
+//!
+//! Memory, written down because all of it is kernel memory:
+//!
+//! | map | bytes |
+//! |---|---|
+//! | `EVENTS` | 8 MiB |
+//! | `SCRATCH` | 75 KiB for each possible processor |
+//! | `PROCESSES` | 16,384 rows of 40 bytes, about 1.5 MiB with the table's own |
+//! | `PROGRAMS` | 8,192 rows of 4 bytes, about 0.8 MiB with the table's own |
+//! | `STASH` | 4,096 rows of 56 bytes, about 0.5 MiB with the table's own |
+//! | the rest | below 16 KiB |
+
+use core::{intrinsics::AtomicOrdering, ptr::read_volatile};
+
+use aya_ebpf::{
+    helpers::generated as helper,
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+};
+use probe_abi::{
+    kernel::RawKernel,
+    map::{EVENTS_SIZE, LAYOUTS_MAX, PROCESSES_MAX, PROGRAMS_MAX, STASH_MAX},
+    miss::{MISSES as MISS_COUNT, Miss, TALLIES as TALLY_COUNT, Tally},
+    process::{RATE_LIMIT, RATE_WINDOW, RawProcess},
+    python::{FILE_SIZE, NAME_SIZE, RECORD_SIZE, RawLayout, TABLE_SIZE},
+    record::{RawDisposition, RawFile, RawInventory, RawRegistration},
+};
+
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_SIZE, 0);
+#[map]
+pub static PROCESSES: HashMap<u32, RawProcess> = HashMap::with_max_entries(PROCESSES_MAX, 0);
+#[map]
+pub static PROGRAMS: LruHashMap<RawFile, u32> = LruHashMap::with_max_entries(PROGRAMS_MAX, 0);
+#[map]
+static LAYOUTS: Array<RawLayout> = Array::with_max_entries(LAYOUTS_MAX, 0);
+#[map]
+static STASH: HashMap<u64, Stash> = HashMap::with_max_entries(STASH_MAX, 0);
+#[map]
+static MISSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(MISS_COUNT, 0);
+#[map]
+static TALLIES: PerCpuArray<u64> = PerCpuArray::with_max_entries(TALLY_COUNT, 0);
+#[map]
+static SEQUENCE: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+static ROW: PerCpuArray<RawInventory> = PerCpuArray::with_max_entries(1, 0);
+/// A per-processor array stops at 32 KiB a value; this is a plain one, indexed by processor,
+/// to which the loader gives as many entries as there are possible processors.
+#[map]
+static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
+
+/// Given by the loader before the object is loaded.
+#[unsafe(no_mangle)]
+static KERNEL: RawKernel = RawKernel {
+    task_sighand: 0,
+    task_tgid: 0,
+    task_pid: 0,
+    task_mm: 0,
+    task_leader: 0,
+    task_start: 0,
+    task_thread_pointer: 0,
+    task_signal: 0,
+    task_exit_code: 0,
+    signal_live: 0,
+    sighand_action: 0,
+    action_size: 0,
+    action_handler: 0,
+    action_flags: 0,
+    action_mask: 0,
+    binprm_file: 0,
+    file_inode: 0,
+    inode_number: 0,
+    inode_super: 0,
+    inode_generation: 0,
+    super_device: 0,
+    enter_signal: 0,
+    enter_action: 0,
+    exit_result: 0,
+};
+
+/// What the entry of a registration leaves for its exit.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Stash {
+    pub old: RawDisposition,
+    pub asked: RawDisposition,
+    pub signal: u64,
+}
+
+/// Bytes of frames that a record can hold.
+pub const TAIL: usize = RECORD_SIZE;
+/// Bytes behind the tail, so that a masked position plus a capped length stays inside.
+pub const SLACK: usize = TABLE_SIZE + FILE_SIZE + NAME_SIZE + 64;
+/// Words of the tail with its slack.
+pub const TAIL_WORDS: usize = (TAIL + SLACK) / 8;
+
+/// The walk's cursor, its buffers, and the record being built: one row per processor.
+///
+/// The cursor lives here and not in registers so that the verifier sees the same state on
+/// each turn of the loop (`walk.rs`).
+#[repr(C)]
+pub struct Scratch {
+    /// Index of the layout row.
+    pub layout: u32,
+    /// Frames written so far.
+    pub frames: u32,
+    /// The calling thread's thread pointer.
+    pub thread_pointer: u64,
+    /// `gilstate.tstate_current`, up to 3.11.
+    pub current: u64,
+    /// The interpreter to look at when the list of thread states ends.
+    pub interpreter: u64,
+    /// The interpreter whose thread states are being looked at.
+    pub here: u64,
+    /// The thread state to look at.
+    pub thread: u64,
+    /// The thread state found, its interpreter and its innermost frame.
+    pub found_thread: u64,
+    pub found_interpreter: u64,
+    pub found_frame: u64,
+    /// The frame to look at.
+    pub frame: u64,
+    /// Beyond the counted frames: the last frame that was not null.
+    pub outermost: u64,
+    /// Code object and file name of the frame before.
+    pub code_before: u64,
+    pub file_before: u64,
+    /// Bytes of the tail in use.
+    pub position: u64,
+    pub frame_copy: [u64; 16],
+    pub code_copy: [u64; 32],
+    pub text_copy: [u64; 8],
+    pub record: RawRegistration,
+    pub tail: [u64; TAIL_WORDS],
+}
+
+/// One of the kernel's offsets.
+///
+/// The read is volatile because the value that stands here at compile time is not the one that
+/// the loader puts in.
+#[inline(always)]
+pub fn kernel(field: impl FnOnce(&RawKernel) -> &u32) -> u64 {
+    // SAFETY: a reference to a field of a static; nothing writes to it while programs run.
+    u64::from(unsafe { read_volatile(field(&KERNEL)) })
+}
+
+/// This processor's scratch row.
+///
+/// Only programs that cannot be preempted may use it: tracepoints run with preemption off, and
+/// the kernel does not enter `fexit` programs twice on one processor.
+#[inline(always)]
+pub fn scratch() -> Result<&'static mut Scratch, Miss> {
+    // SAFETY: the helper has no precondition.
+    let processor = unsafe { helper::bpf_get_smp_processor_id() };
+    let row = SCRATCH.get_ptr_mut(processor).ok_or(Miss::NoScratch)?;
+    // SAFETY: a live array element, aligned to eight, valid for every bit pattern, and this
+    // processor's alone while the program runs.
+    Ok(unsafe { &mut *row })
+}
+
+/// A layout row.
+#[inline(always)]
+pub fn layout(index: u32) -> Result<&'static RawLayout, Miss> {
+    LAYOUTS.get(index).ok_or(Miss::NoLayout)
+}
+
+/// The row of a watched process.
+#[inline(always)]
+pub fn process(tgid: u32) -> Option<&'static RawProcess> {
+    let row = PROCESSES.get_ptr(tgid)?;
+    // SAFETY: a live element, valid for every bit pattern. Were it removed and reused while
+    // the program runs, the worst is another watched process's addresses, at which user memory
+    // is read under the same checks.
+    Some(unsafe { &*row })
+}
+
+/// Leaves a registration's entry for its exit.
+#[inline(always)]
+pub fn stash(thread: u64, entry: &Stash) -> Result<(), Miss> {
+    STASH.insert(thread, entry, 0).map_err(|_| Miss::NoStash)
+}
+
+/// Takes what the entry left; `None` for a call that was not stashed.
+#[inline(always)]
+pub fn unstash(thread: u64) -> Option<Stash> {
+    let row = STASH.get_ptr(thread)?;
+    // SAFETY: a live element that only this thread inserts and removes.
+    let entry = unsafe { *row };
+    let _ = STASH.remove(thread);
+    Some(entry)
+}
+
+/// Forgets what a thread's entry left: the thread dies inside the call.
+#[inline(always)]
+pub fn forget(thread: u64) {
+    let _ = STASH.remove(thread);
+}
+
+/// Charges one record to a process; `None` when its limit is reached, and otherwise how many
+/// registrations were folded since its last record.
+#[inline(always)]
+pub fn charge(tgid: u32, now: u64) -> Option<u64> {
+    let row = PROCESSES.get_ptr_mut(tgid)?;
+    // SAFETY: a live element. Two threads of one process may race here: the window and what was
+    // spent in it are approximate, but what was folded is added atomically and not lost.
+    unsafe {
+        if now.wrapping_sub(read_volatile(&raw const (*row).window)) > RATE_WINDOW {
+            (*row).window = now;
+            (*row).spent = 0;
+        }
+        if read_volatile(&raw const (*row).spent) >= RATE_LIMIT {
+            add(&raw mut (*row).folded, 1);
+            return None;
+        }
+        (*row).spent += 1;
+        let swallowed = read_volatile(&raw const (*row).folded);
+        if swallowed != 0 {
+            add(&raw mut (*row).folded, swallowed.wrapping_neg());
+        }
+        Some(swallowed)
+    }
+}
+
+/// An atomic addition. `AtomicU64` has none on this target, which lacks compare-and-swap.
+///
+/// # Safety
+///
+/// `counter` is valid and aligned to eight.
+#[inline(always)]
+unsafe fn add(counter: *mut u64, amount: u64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        core::intrinsics::atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, amount)
+    };
+}
+
+/// Counts a miss.
+#[inline(always)]
+pub fn miss(miss: Miss) {
+    if let Some(counter) = MISSES.get_ptr_mut(miss as u32) {
+        // SAFETY: this processor's own counter.
+        unsafe { *counter += 1 }
+    }
+}
+
+/// Counts something that is no miss.
+#[inline(always)]
+pub fn count(tally: Tally) {
+    if let Some(counter) = TALLIES.get_ptr_mut(tally as u32) {
+        // SAFETY: this processor's own counter.
+        unsafe { *counter += 1 }
+    }
+}
+
+/// Ends a program: counts what it missed.
+#[inline(always)]
+pub fn tally(result: Result<(), Miss>) {
+    if let Err(reason) = result {
+        miss(reason);
+    }
+}
+
+/// The next sequence number of this processor, from 1.
+#[inline(always)]
+pub fn sequence() -> u64 {
+    match SEQUENCE.get_ptr_mut(0) {
+        Some(counter) => {
+            // SAFETY: this processor's own counter.
+            unsafe {
+                *counter += 1;
+                *counter
+            }
+        }
+        None => 0,
+    }
+}
+
+/// This processor's row of the inventory.
+#[inline(always)]
+pub fn inventory_row() -> Option<&'static mut RawInventory> {
+    let row = ROW.get_ptr_mut(0)?;
+    // SAFETY: this processor's own element, valid for every bit pattern.
+    Some(unsafe { &mut *row })
+}

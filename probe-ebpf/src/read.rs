@@ -1,0 +1,140 @@
+//! Bounded reads of memory that is not ours: the target's and the kernel's.
+//!
+//! The helpers check every address and fill with zeros where they cannot read, so these
+//! functions are safe to call with any address: an address is a claim until it was read. A
+//! failed read yields zeros, and zeros end every list and every string; only where the
+//! difference matters does a function say that it failed.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated as helper,
+    maps::LruHashMap,
+    programs::{ProbeContext, TracePointContext},
+};
+use probe_abi::record::RawFile;
+
+/// A word of the target's memory; zero where it cannot be read.
+#[inline(always)]
+pub fn user_word(address: u64) -> u64 {
+    let mut value = 0_u64;
+    // SAFETY: eight bytes of our own stack are the destination; the helper checks the source.
+    unsafe { helper::bpf_probe_read_user((&raw mut value).cast(), 8, address as *const _) };
+    value
+}
+
+/// `size` bytes of the target's memory (at most the buffer's) into a buffer of words.
+#[inline(always)]
+pub fn user_words<const N: usize>(buffer: &mut [u64; N], size: u32, address: u64) -> bool {
+    // The mask is what the verifier believes, see `capped`; every N here is a power of two.
+    let size = size & (N as u32 * 8 - 1);
+    // SAFETY: the destination holds N words and `size` is below that; the helper checks the
+    // source.
+    unsafe {
+        helper::bpf_probe_read_user(buffer.as_mut_ptr().cast(), size, address as *const _) == 0
+    }
+}
+
+/// `size` bytes of the target's memory into `buffer` at a byte position.
+///
+/// `MASK` bounds the position and `MAX` the size; together they must stay inside the buffer,
+/// which is asserted when this is compiled.
+#[inline(always)]
+pub fn user_bytes<const N: usize, const MASK: usize, const MAX: usize>(
+    buffer: &mut [u64; N],
+    position: u64,
+    size: u64,
+    address: u64,
+) -> bool {
+    const { assert!(MASK + MAX <= N * 8) };
+    let position = position as usize & MASK;
+    // An unsigned compare is what the verifier understands: "R2 min value is negative, either
+    // use unsigned or 'var &= const'".
+    let size = if size > MAX as u64 { MAX as u64 } else { size };
+    // SAFETY: position is at most MASK and size at most MAX, which fit; the helper checks the
+    // source.
+    unsafe {
+        let destination = buffer.as_mut_ptr().cast::<u8>().add(position);
+        helper::bpf_probe_read_user(destination.cast(), size as u32, address as *const _) == 0
+    }
+}
+
+/// A word of kernel memory; zero where it cannot be read.
+#[inline(always)]
+pub fn kernel_word(address: u64) -> u64 {
+    let mut value = 0_u64;
+    // SAFETY: as in `user_word`.
+    unsafe { helper::bpf_probe_read_kernel((&raw mut value).cast(), 8, address as *const _) };
+    value
+}
+
+/// Four bytes of kernel memory; zero where they cannot be read.
+#[inline(always)]
+pub fn kernel_half(address: u64) -> u32 {
+    let mut value = 0_u32;
+    // SAFETY: as in `user_word`, with four bytes.
+    unsafe { helper::bpf_probe_read_kernel((&raw mut value).cast(), 4, address as *const _) };
+    value
+}
+
+/// Fills `destination` from kernel memory.
+#[inline(always)]
+pub fn kernel_bytes<const N: usize, const M: usize>(
+    destination: &mut [[u8; N]; M],
+    address: u64,
+) -> bool {
+    // SAFETY: the destination is exclusively ours, as large as its type, and any bytes are a
+    // value of it; the helper checks the source.
+    unsafe {
+        helper::bpf_probe_read_kernel(
+            (&raw mut *destination).cast(),
+            (N * M) as u32,
+            address as *const _,
+        ) == 0
+    }
+}
+
+/// The word that holds byte `offset` of a copy, shifted so that this byte is the lowest.
+///
+/// Offsets come from a layout row. They are masked, not checked: a wrong row gives a wrong
+/// value, never a read outside the copy.
+#[inline(always)]
+pub fn field<const N: usize>(copy: &[u64; N], offset: u32) -> u64 {
+    copy[(offset as usize >> 3) & (N - 1)] >> ((offset & 7) * 8)
+}
+
+/// A word of a tracepoint's arguments, at an offset that its format file named.
+#[inline(always)]
+pub fn context(ctx: &TracePointContext, offset: u64) -> u64 {
+    // SAFETY: the arguments of a tracepoint lie in kernel memory; aya reads them with the
+    // helper that checks the address.
+    unsafe { ctx.read_at::<u64>(offset as usize) }.unwrap_or(0)
+}
+
+/// The cookie with which a uprobe was attached.
+#[inline(always)]
+pub fn cookie(ctx: &ProbeContext) -> u64 {
+    // SAFETY: the context is the one that the kernel passed.
+    unsafe { helper::bpf_get_attach_cookie(ctx.as_ptr()) }
+}
+
+/// Address of the probed instruction.
+#[inline(always)]
+pub fn instruction(ctx: &ProbeContext) -> u64 {
+    #[cfg(bpf_target_arch = "x86_64")]
+    // SAFETY: the kernel passes the registers, and lets a uprobe read them.
+    let address = unsafe { (*ctx.regs).rip };
+    #[cfg(bpf_target_arch = "aarch64")]
+    // SAFETY: as above.
+    let address = unsafe { (*ctx.regs).pc };
+    address
+}
+
+/// What user space has said of a program; zero where it has not.
+#[inline(always)]
+pub fn program(programs: &LruHashMap<RawFile, u32>, file: RawFile) -> u32 {
+    match programs.get_ptr(file) {
+        // SAFETY: a live element; an integer that is replaced meanwhile is another integer.
+        Some(verdict) => unsafe { *verdict },
+        None => 0,
+    }
+}
