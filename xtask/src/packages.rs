@@ -93,6 +93,12 @@ const PACKAGES: &[Package] = &[
         Proof::Program("amtool"),
     ),
     package(Group::Test, "bpftrace", Proof::Program("bpftrace")),
+    // What `python3 -m venv` puts into a new environment.
+    package(
+        Group::Test,
+        "python3-venv",
+        Proof::File("/usr/share/python-wheels"),
+    ),
 ];
 
 /// The packages of a group that are not there.
