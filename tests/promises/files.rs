@@ -1,8 +1,7 @@
 //! Reads the tree, and runs the tools that judge it.
 
 use std::{
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -58,11 +57,11 @@ pub(crate) fn scratch(folder: &str, name: &str, content: &str) -> Result<PathBuf
 }
 
 /// Runs a tool and returns what it printed; fails when the tool does. Without the tool, says which
-/// test is skipped — past the test harness, which would swallow the line — and returns nothing.
+/// test is skipped, and returns nothing.
 pub(crate) fn tool(test: &str, program: &str, arguments: &[&str]) -> Result<Option<String>> {
     let output = match Command::new(program).args(arguments).output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            writeln!(io::stderr(), "skipped {test}: {program} is not installed")?;
+            sigblame_tests::skip(test, &format!("{program} is not installed"));
             return Ok(None);
         }
         other => other.with_context(|| format!("failed to start {program}"))?,

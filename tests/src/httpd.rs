@@ -24,7 +24,7 @@ use crate::{
 mod config;
 mod install;
 
-pub use config::{Builder, Mpm, Place};
+pub use config::{Builder, Place};
 pub use install::Installation;
 
 /// How long a server may take to start, to restart, and to answer.
@@ -34,6 +34,32 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
 /// What httpd logs when it has started or restarted.
 const RESUMING: &str = "resuming normal operations";
+
+/// How httpd spreads its work over processes and threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mpm {
+    /// Threads, and one that waits for idle connections.
+    Event,
+    /// Threads.
+    Worker,
+    /// One request per process, on its main thread.
+    Prefork,
+}
+
+impl Mpm {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Event, Self::Worker, Self::Prefork];
+
+    /// As in `mod_mpm_NAME.so`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Worker => "worker",
+            Self::Prefork => "prefork",
+        }
+    }
+}
 
 /// A running server.
 #[derive(Debug)]
@@ -133,7 +159,8 @@ impl Httpd {
         self.dir().join(config::APP).join(name)
     }
 
-    /// Asks for a page.
+    /// Asks for a page. With `MaxConnectionsPerChild` under the event MPM now and then a child goes
+    /// with a connection in its hands; a test that churns workers asks again.
     ///
     /// # Errors
     /// When the server does not answer.

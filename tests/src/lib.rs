@@ -4,11 +4,14 @@
 //! name, and the kernel ends it should we be killed.
 
 use std::{
+    env,
     io::Write as _,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
+
+use anyhow::{Context as _, Result, bail};
 
 pub mod demo;
 pub mod http;
@@ -23,6 +26,31 @@ const TICK: Duration = Duration::from_millis(20);
 #[must_use]
 pub fn package_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+/// The agent's program: what `SIGBLAME_BIN` names, or what cargo built beside the running test.
+///
+/// `cargo xtask test` builds it first; cargo alone does not build it for this package's tests.
+///
+/// # Errors
+/// When it is not there.
+pub fn agent_program() -> Result<PathBuf> {
+    let program = match env::var_os("SIGBLAME_BIN") {
+        Some(path) => path.into(),
+        None => {
+            let test = env::current_exe().context("failed to find the running test's program")?;
+            // `target/PROFILE/deps/TEST` stands beside `target/PROFILE/sigblame`.
+            let profile = test.ancestors().nth(2).unwrap_or(Path::new(""));
+            profile.join("sigblame")
+        }
+    };
+    if !program.is_file() {
+        bail!(
+            "failed to find the agent at {}: run `cargo build -p sigblame`, or set SIGBLAME_BIN",
+            program.display()
+        );
+    }
+    Ok(program)
 }
 
 /// Waits until `probe` gives a value, at most `limit`; `None` when it never did.
@@ -42,7 +70,7 @@ pub fn wait_for<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Opt
 /// Says that the calling test does nothing on this machine, and why. The test then returns.
 ///
 /// libtest has no word for this and will count the test as passed; `cargo xtask test` reads these
-/// lines and counts it as skipped. One call per test. The line is written past libtest's capture
+/// lines and counts it as skipped, once however often it says so. The line is written past libtest's capture
 /// of output, which would swallow it.
 pub fn skip(test: &str, why: &str) {
     let line = format!("\nskipped: {test}: {why}\n");

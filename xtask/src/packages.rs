@@ -77,21 +77,6 @@ const PACKAGES: &[Package] = &[
         "llvm-22-dev",
         Proof::File("/usr/lib/llvm-22/bin/llvm-config"),
     ),
-    package(
-        Group::Linker,
-        "libpolly-22-dev",
-        Proof::File("/usr/lib/llvm-22/lib/libPolly.a"),
-    ),
-    package(
-        Group::Linker,
-        "zlib1g-dev",
-        Proof::File("/usr/include/zlib.h"),
-    ),
-    package(
-        Group::Linker,
-        "libzstd-dev",
-        Proof::File("/usr/include/zstd.h"),
-    ),
     // Without the package `apache2`, which adds only a service and its configuration.
     package(Group::Demo, "apache2-bin", Proof::Program("apache2")),
     package(Group::Demo, "libapache2-mod-wsgi-py3", Proof::ModWsgi),
@@ -108,6 +93,12 @@ const PACKAGES: &[Package] = &[
         Proof::Program("amtool"),
     ),
     package(Group::Test, "bpftrace", Proof::Program("bpftrace")),
+    // What `python3 -m venv` puts into a new environment.
+    package(
+        Group::Test,
+        "python3-venv",
+        Proof::File("/usr/share/python-wheels"),
+    ),
 ];
 
 /// The packages of a group that are not there.

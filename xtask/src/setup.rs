@@ -1,13 +1,16 @@
 //! Installs what a build needs. Looks first, so that it costs nothing when all is there.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
     packages::{self, Group, LLVM_PREFIX},
     progress::{self, Step},
-    workspace::{cargo, find_program, root},
+    workspace::{cargo, find_program, log_dir, root},
 };
 
 /// The toolchain's components beyond the compiler, and the file in the sysroot that proves each.
@@ -21,6 +24,10 @@ const COMPONENTS: [(&str, &str); 3] = [
 /// What links the probe, and the version that is installed where there is none.
 const LINKER: &str = "bpf-linker";
 const LINKER_VERSION: &str = "0.13.0";
+
+/// Knows the published schemas of Kubernetes. The name of the package and of its program.
+const PYTHON_TOOLS: &str = "kubernetes-validate";
+const PYTHON_TOOLS_VERSION: &str = "1.37.0";
 
 /// Installs what a build needs, and the packages of `groups`.
 pub(crate) fn setup(groups: &[Group]) -> Result<()> {
@@ -50,6 +57,9 @@ pub(crate) fn setup(groups: &[Group]) -> Result<()> {
         if !matches!(group, Group::Build | Group::Linker) {
             steps.push(packages::step(*group));
         }
+        if *group == Group::Test {
+            steps.push(python_tools()?);
+        }
     }
     progress::perform(steps)
 }
@@ -57,6 +67,26 @@ pub(crate) fn setup(groups: &[Group]) -> Result<()> {
 /// Installs the packages of one group and nothing else.
 pub(crate) fn add(group: Group) -> Result<()> {
     progress::perform(vec![packages::step(group)])
+}
+
+/// Where the tests' tools from Python's package index are, out of the way of the user's own.
+pub(crate) fn python_dir() -> Result<PathBuf> {
+    Ok(log_dir()?.join("python"))
+}
+
+fn python_tools() -> Result<Step> {
+    let dir = python_dir()?;
+    Ok(Step {
+        title: format!("Python tools for the tests: {PYTHON_TOOLS}"),
+        there: dir.join("bin").join(PYTHON_TOOLS).exists(),
+        install: Box::new(move |installer| {
+            let mut venv = Command::new("/usr/bin/python3");
+            installer.run(venv.args(["-m", "venv"]).arg(&dir))?;
+            let mut pip = Command::new(dir.join("bin/pip"));
+            pip.args(["install", "--disable-pip-version-check"]);
+            installer.run(pip.arg(format!("{PYTHON_TOOLS}=={PYTHON_TOOLS_VERSION}")))
+        }),
+    })
 }
 
 fn components() -> Result<Step> {

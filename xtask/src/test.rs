@@ -14,7 +14,7 @@ use self::tally::Tally;
 use crate::{
     packages::{self, Group},
     setup, stop,
-    workspace::{cargo, cargo_run, is_root},
+    workspace::{cargo, cargo_run, cargo_with, is_root},
 };
 
 mod tally;
@@ -115,7 +115,7 @@ fn obstacle(options: &Options) -> Option<&'static str> {
 fn run(arguments: &[&str], tally: &mut Tally) -> Result<()> {
     stop::check()?;
     eprintln!("+ cargo {}", arguments.join(" "));
-    let mut child = cargo()
+    let mut child = cargo_with(Some(setup::python_dir()?.join("bin")))
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

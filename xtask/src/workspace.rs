@@ -41,10 +41,15 @@ pub(crate) fn log_dir() -> Result<PathBuf> {
 /// A cargo command in the workspace, with cargo's own programs on its `PATH`: the agent's build
 /// looks for bpf-linker there, and not every shell has that directory.
 pub(crate) fn cargo() -> Command {
+    cargo_with(None)
+}
+
+/// As [`cargo`], with one more directory of programs.
+pub(crate) fn cargo_with(programs: Option<PathBuf>) -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root());
-    if let Ok(path) = env::join_paths(program_dirs()) {
+    if let Ok(path) = env::join_paths(program_dirs().into_iter().chain(programs)) {
         command.env("PATH", path);
     }
     command

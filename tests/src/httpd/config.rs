@@ -8,37 +8,11 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Httpd, Installation};
+use super::{Httpd, Installation, Mpm};
 use crate::scratch::{self, Scratch};
 
 /// The directory of the application's files, in the server's own.
 pub(super) const APP: &str = "app";
-
-/// How httpd spreads its work over processes and threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mpm {
-    /// Threads, and one that waits for idle connections.
-    Event,
-    /// Threads.
-    Worker,
-    /// One request per process, on its main thread.
-    Prefork,
-}
-
-impl Mpm {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::Event, Self::Worker, Self::Prefork];
-
-    /// As in `mod_mpm_NAME.so`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Event => "event",
-            Self::Worker => "worker",
-            Self::Prefork => "prefork",
-        }
-    }
-}
 
 /// Which process and which interpreter run a script.
 #[derive(Clone, Debug)]
