@@ -93,7 +93,10 @@ impl Header {
             "off" => Restriction::Off,
             _ => Restriction::On,
         };
-        Settings { restriction, clock: self.clock }
+        Settings {
+            restriction,
+            clock: self.clock,
+        }
     }
 }
 
@@ -125,7 +128,12 @@ impl Input {
     }
 
     fn event(self) -> Result<Event, String> {
-        let event = |when, process: ProcessKey, what| Event { when, process, tid: process.pid, what };
+        let event = |when, process: ProcessKey, what| Event {
+            when,
+            process,
+            tid: process.pid,
+            what,
+        };
         Ok(match self {
             Self::Record(digits) => {
                 let bytes = bytes_of(&digits).ok_or("its digits are not hexadecimal")?;
@@ -134,7 +142,9 @@ impl Input {
             Self::Found(when, key, found) => event(when, key, What::Found(found)),
             Self::Mapped(when, key, modules) => event(when, key, What::Mapped(modules)),
             Self::Inventory(when, key, all) => {
-                let all = all.try_into().map_err(|_| "an inventory has 64 dispositions")?;
+                let all = all
+                    .try_into()
+                    .map_err(|_| "an inventory has 64 dispositions")?;
                 event(when, key, What::Inventory(Box::new(all)))
             }
             Self::Gone(when, key) => event(when, key, What::Exited { code: 0 }),
@@ -164,13 +174,17 @@ pub fn read(text: &str) -> Result<(Header, Vec<Event>), CaptureError> {
     let header: Header =
         serde_json::from_str(first).map_err(|source| CaptureError::Line { line, source })?;
     if header.sigblame_capture != FORMAT {
-        return Err(CaptureError::Format { found: header.sigblame_capture });
+        return Err(CaptureError::Format {
+            found: header.sigblame_capture,
+        });
     }
     let mut events = Vec::new();
     for (line, text) in lines.filter(|(_, text)| !text.is_empty()) {
         let input: Input =
             serde_json::from_str(text).map_err(|source| CaptureError::Line { line, source })?;
-        let event = input.event().map_err(|reason| CaptureError::Record { line, reason })?;
+        let event = input
+            .event()
+            .map_err(|reason| CaptureError::Record { line, reason })?;
         events.push(event);
     }
     Ok((header, events))

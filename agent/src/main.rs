@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use sigblame::{
-    cli::{CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, RunArgs, TraceArgs, UNAVAILABLE, USAGE},
+    cli::{
+        CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, RunArgs, TraceArgs, UNAVAILABLE,
+        USAGE,
+    },
     config::{Config, Log, LogFormat, LogLevel},
     doctor::{self, Facts, HookRow},
     probe::load,
@@ -112,8 +115,14 @@ fn recording(mut agent: Agent, args: &RunArgs) -> Result<Agent> {
 fn trace(args: &TraceArgs) -> Result<ExitCode> {
     let config = args.load()?;
     // Only what hinders: what is traced is on standard output.
-    start_log(Log { level: LogLevel::Warn, format: LogFormat::Text })?;
-    let output = Output::Trace { json: args.json, all: args.all };
+    start_log(Log {
+        level: LogLevel::Warn,
+        format: LogFormat::Text,
+    })?;
+    let output = Output::Trace {
+        json: args.json,
+        all: args.all,
+    };
     let reload = args.clone();
     runtime()?.block_on(async move {
         let shared = http::Shared::new(Metrics::new()?, Store::new(1));
@@ -128,10 +137,15 @@ fn trace(args: &TraceArgs) -> Result<ExitCode> {
 }
 
 fn diagnose(args: &DoctorArgs) -> Result<ExitCode> {
-    let proc_root = args.proc_root.clone().unwrap_or_else(|| Config::default().proc_root);
+    let proc_root = args
+        .proc_root
+        .clone()
+        .unwrap_or_else(|| Config::default().proc_root);
     let facts = Facts::gather(&proc_root);
     let looks = Scanner::new(&proc_root).all();
-    let masters = looks.iter().filter(|look| look.has_mod_wsgi && look.found.parent.is_none());
+    let masters = looks
+        .iter()
+        .filter(|look| look.has_mod_wsgi && look.found.parent.is_none());
     let servers = Ok(masters.count());
     let _runtime = runtime()?;
     let _guard = _runtime.enter();
@@ -156,9 +170,17 @@ fn diagnose(args: &DoctorArgs) -> Result<ExitCode> {
         }],
     };
     let checks = doctor::checks(&facts, &servers, &hooks);
-    let format = if args.json { LogFormat::Json } else { LogFormat::Text };
+    let format = if args.json {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
+    };
     print(&doctor::render(&checks, format))?;
-    Ok(if doctor::is_well(&checks) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if doctor::is_well(&checks) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn check_config(args: &CheckConfigArgs) -> Result<ExitCode> {

@@ -36,7 +36,7 @@ pub struct Controls {
     misses: PerCpuArray<MapData, u64>,
     tallies: PerCpuArray<MapData, u64>,
     /// Files whose interpreter start is probed, by device and inode.
-    probed: HashSet<(u64, u64)>,
+    probed: HashSet<(u32, u64)>,
     kernel: RawKernel,
 }
 
@@ -129,7 +129,7 @@ impl Controls {
     /// When the file cannot be opened or the kernel refuses the probe.
     pub fn attach(
         &mut self,
-        file: (u64, u64),
+        file: (u32, u64),
         path: &Path,
         offset: u64,
         distance: u64,

@@ -9,11 +9,16 @@ pub(super) fn now() -> Instant {
 
 /// What turns the records' moments into times of day.
 pub(super) fn wall() -> WallClock {
-    WallClock { offset: nanoseconds(libc::CLOCK_REALTIME) - nanoseconds(libc::CLOCK_BOOTTIME) }
+    WallClock {
+        offset: nanoseconds(libc::CLOCK_REALTIME) - nanoseconds(libc::CLOCK_BOOTTIME),
+    }
 }
 
 fn nanoseconds(clock: libc::clockid_t) -> i64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: a valid pointer; both clocks exist on every kernel that has eBPF, and a failure
     // would leave the zeros.
     let _ = unsafe { libc::clock_gettime(clock, &raw mut time) };

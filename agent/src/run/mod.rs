@@ -58,7 +58,12 @@ impl Agent {
     /// Puts the parts together. `reload` is what SIGHUP reads again.
     #[must_use]
     pub fn new(config: &Config, probe: Probe, tell: Tell) -> (Self, Ring) {
-        let Probe { ring, controls, hooks, .. } = probe;
+        let Probe {
+            ring,
+            controls,
+            hooks,
+            ..
+        } = probe;
         for status in &hooks {
             tell.hook(status);
         }
@@ -147,10 +152,18 @@ impl Agent {
         let now = clock::now();
         let looks = self.watch.scan();
         let seen: Vec<ProcessKey> = looks.iter().map(|look| look.key).collect();
-        let missing: Vec<ProcessKey> =
-            self.engine.table.processes().map(|p| p.key).filter(|key| !seen.contains(key)).collect();
-        for key in missing.into_iter().filter(|key| !self.watch.exists(*key)) {
-            self.whole(Event { when: now, process: key, tid: key.pid, what: What::Exited { code: 0 } });
+        let known = self.engine.table.processes().map(|process| process.key);
+        let gone: Vec<ProcessKey> = known
+            .filter(|key| !seen.contains(key) && !self.watch.exists(*key))
+            .collect();
+        for key in gone {
+            let what = What::Exited { code: 0 };
+            self.whole(Event {
+                when: now,
+                process: key,
+                tid: key.pid,
+                what,
+            });
         }
         for look in looks {
             if let Some(event) = self.watch.admit(look, now) {
@@ -168,7 +181,10 @@ impl Agent {
                     });
                 }
             }
-            Err(reason) => warn!(reason, "no inventory: roles are known from later events only"),
+            Err(reason) => warn!(
+                reason,
+                "no inventory: roles are known from later events only"
+            ),
         }
     }
 
@@ -227,14 +243,23 @@ impl Agent {
         }
         // A server that restarts loads its modules anew, at other addresses; its children
         // will inherit them, and the interpreter with them.
-        if self.engine.table.get(key).is_some_and(|p| p.role == crate::process::Role::Master)
+        if self
+            .engine
+            .table
+            .get(key)
+            .is_some_and(|p| p.role == crate::process::Role::Master)
             && let Some(found) = self.watch.look(key.pid, event.when)
         {
             self.whole(found);
         }
         if let Some(modules) = self.watch.modules(key) {
             let what = What::Mapped(modules);
-            self.whole(Event { when: event.when, process: key, tid: key.pid, what });
+            self.whole(Event {
+                when: event.when,
+                process: key,
+                tid: key.pid,
+                what,
+            });
         }
         Ok(())
     }
@@ -262,7 +287,9 @@ impl Agent {
             self.watch.gone(event.process);
         }
         let step = self.engine.step(event);
-        self.tell.step(&self.engine, step).context("failed to write a finding")
+        self.tell
+            .step(&self.engine, step)
+            .context("failed to write a finding")
     }
 
     fn look_at_candidates(&mut self) -> Result<()> {
@@ -298,7 +325,13 @@ impl Agent {
 }
 
 fn settings(config: &Config) -> Settings {
-    let restriction =
-        if config.policy.restrict_signal { Restriction::On } else { Restriction::Off };
-    Settings { restriction, clock: clock::wall() }
+    let restriction = if config.policy.restrict_signal {
+        Restriction::On
+    } else {
+        Restriction::Off
+    };
+    Settings {
+        restriction,
+        clock: clock::wall(),
+    }
 }

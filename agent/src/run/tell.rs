@@ -48,11 +48,17 @@ impl Tell {
     /// Writes to standard output as told, and to what the endpoints read.
     #[must_use]
     pub fn new(shared: Arc<Shared>, output: Output, colour: bool) -> Self {
-        Self { shared, output, colour }
+        Self {
+            shared,
+            output,
+            colour,
+        }
     }
 
     pub(super) fn hook(&self, status: &HookStatus) {
-        self.shared.metrics.hook(status.hook, status.mechanism, status.attached);
+        self.shared
+            .metrics
+            .hook(status.hook, status.mechanism, status.attached);
         let (hook, mechanism) = (status.hook, status.mechanism);
         match &status.reason {
             None => info!(hook, mechanism, "attached"),
@@ -78,7 +84,9 @@ impl Tell {
 
     /// What was in the ring when it was drained.
     pub(super) fn ring(&self, bytes: usize) {
-        self.shared.metrics.ring_used(bytes as f64 / f64::from(EVENTS_SIZE));
+        self.shared
+            .metrics
+            .ring_used(bytes as f64 / f64::from(EVENTS_SIZE));
     }
 
     /// What came of one event.
@@ -91,7 +99,9 @@ impl Tell {
             self.shared.metrics.event(EventKind::Exempt);
         }
         for (server, signal, seconds) in &step.overrides {
-            self.shared.metrics.override_seconds(server, *signal, *seconds);
+            self.shared
+                .metrics
+                .override_seconds(server, *signal, *seconds);
         }
         for finding in &step.resolved {
             self.shared.store().put(finding);
@@ -116,7 +126,11 @@ impl Tell {
 
     fn registration(&self, change: &Change) {
         let registration = &change.registration;
-        let outcome = if registration.errno == 0 { Outcome::Applied } else { Outcome::Failed };
+        let outcome = if registration.errno == 0 {
+            Outcome::Applied
+        } else {
+            Outcome::Failed
+        };
         let metrics = &self.shared.metrics;
         metrics.registration(
             &change.server.name,
@@ -136,11 +150,15 @@ impl Tell {
     }
 
     fn trace(&mut self, engine: &Engine, change: &Change) -> io::Result<()> {
-        let Output::Trace { json, all } = self.output else { return Ok(()) };
+        let Output::Trace { json, all } = self.output else {
+            return Ok(());
+        };
         if !all && change.origin != Origin::Application {
             return Ok(());
         }
-        let Some(line) = engine.trace_line(change) else { return Ok(()) };
+        let Some(line) = engine.trace_line(change) else {
+            return Ok(());
+        };
         let mut out = io::stdout().lock();
         if json {
             log::json_line(&mut out, &line)
@@ -151,7 +169,9 @@ impl Tell {
     }
 
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        let Output::Findings(format) = self.output else { return Ok(()) };
+        let Output::Findings(format) = self.output else {
+            return Ok(());
+        };
         let mut out = io::stdout().lock();
         match format {
             LogFormat::Json => log::json_line(&mut out, finding),

@@ -95,7 +95,10 @@ impl Watch {
                 self.unsupported(python.version, python.free_threaded);
                 return None;
             };
-            Some(Interpreter { runtime: python.runtime, layout })
+            Some(Interpreter {
+                runtime: python.runtime,
+                layout,
+            })
         });
         let pid = look.key.pid;
         if let Err(reason) = self.controls.watch(pid, python) {
@@ -106,19 +109,31 @@ impl Watch {
         }
         self.candidates.remove(&pid);
         debug!(pid, "found a process of an httpd with mod_wsgi");
-        Some(Event { when, process: look.key, tid: pid, what: What::Found(Box::new(look.found)) })
+        Some(Event {
+            when,
+            process: look.key,
+            tid: pid,
+            what: What::Found(Box::new(look.found)),
+        })
     }
 
     fn probe(&mut self, target: &UprobeTarget) {
         let (major, minor) = target.version;
-        let row = (!target.free_threaded).then(|| layout::row(Version { major, minor })).flatten();
+        let row = (!target.free_threaded)
+            .then(|| layout::row(Version { major, minor }))
+            .flatten();
         let Some(layout) = row else {
             return;
         };
         let file = (target.file.device, target.file.inode);
         let (path, offset) = (&target.path, target.offset);
-        match self.controls.attach(file, path, offset, target.distance, layout) {
-            Ok(true) => info!(python = %Version { major, minor }, "watching an interpreter's start"),
+        match self
+            .controls
+            .attach(file, path, offset, target.distance, layout)
+        {
+            Ok(true) => {
+                info!(python = %Version { major, minor }, "watching an interpreter's start")
+            }
             Ok(false) => {}
             Err(reason) => warn!(reason, "an interpreter's start is not watched"),
         }
@@ -127,7 +142,11 @@ impl Watch {
     fn unsupported(&mut self, version: (u8, u8), free_threaded: bool) {
         if self.unsupported.insert(version, ()).is_none() {
             let (major, minor) = version;
-            let build = if free_threaded { " (free-threaded)" } else { "" };
+            let build = if free_threaded {
+                " (free-threaded)"
+            } else {
+                ""
+            };
             warn!("Python {major}.{minor}{build} is not supported yet: its stacks stay empty");
         }
     }
@@ -151,7 +170,9 @@ impl Watch {
 
     /// A process runs another program: is it an httpd? The probe remembers the answer by file.
     pub(super) fn executed(&mut self, key: ProcessKey, file: FileKey) {
-        let Some(httpd) = self.scanner.program(key.pid) else { return };
+        let Some(httpd) = self.scanner.program(key.pid) else {
+            return;
+        };
         if let Err(reason) = self.controls.judge_program(file, httpd) {
             debug!(%reason, "the probe's memory of programs is full");
         }
@@ -162,24 +183,37 @@ impl Watch {
             warn!(pid = key.pid, %reason, "failed to watch a new httpd");
         }
         let now = Moment::now();
-        let candidate = Candidate { since: now, next: now + FIRST, interval: FIRST };
+        let candidate = Candidate {
+            since: now,
+            next: now + FIRST,
+            interval: FIRST,
+        };
         self.candidates.insert(key.pid, candidate);
     }
 
     /// When the next candidate is to be looked at.
     pub(super) fn due(&self) -> Option<Moment> {
-        self.candidates.values().map(|candidate| candidate.next).min()
+        self.candidates
+            .values()
+            .map(|candidate| candidate.next)
+            .min()
     }
 
     /// Looks at the candidates whose time has come.
     pub(super) fn candidates(&mut self, when: Instant) -> Vec<Event> {
         let now = Moment::now();
-        let due: Vec<u32> =
-            self.candidates.iter().filter(|(_, c)| c.next <= now).map(|(pid, _)| *pid).collect();
+        let due: Vec<u32> = self
+            .candidates
+            .iter()
+            .filter(|(_, c)| c.next <= now)
+            .map(|(pid, _)| *pid)
+            .collect();
         let mut events = Vec::new();
         for pid in due {
             events.extend(self.look(pid, when));
-            let Some(candidate) = self.candidates.get_mut(&pid) else { continue };
+            let Some(candidate) = self.candidates.get_mut(&pid) else {
+                continue;
+            };
             candidate.interval = (candidate.interval * 3 / 2).min(LONGEST);
             candidate.next = now + candidate.interval;
             if now - candidate.since > PATIENCE {

@@ -41,6 +41,11 @@ pub fn finding(finding: &Finding, colour: bool) -> String {
         (State::Open, _) => {}
     }
     let mut out = body(&finding.time, &grade, &finding.evidence, &end, paint);
+    if finding.state == State::Resolved {
+        // Its stack and its sentences stood there when it was new.
+        out.truncate(out.find('\n').map_or(out.len(), |end| end + 1));
+        return out;
+    }
     for (name, sentence) in [("what", &finding.message), ("mend", &finding.remedy)] {
         if !sentence.is_empty() {
             line(&mut out, paint, name, &escape::text(sentence));
