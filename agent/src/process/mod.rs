@@ -1,5 +1,8 @@
 //! Who: processes, their identity, their part in a server, and what is mapped in them.
 
+pub mod command;
+pub mod proc;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
