@@ -1,7 +1,18 @@
 //! Who: processes, their identity, their part in a server, and what is mapped in them.
 
 pub mod command;
+mod directory;
+pub mod elf;
+pub mod facts;
+pub mod files;
+mod modules;
 pub mod proc;
+pub mod python_file;
+#[cfg(test)]
+mod sample;
+pub mod scan;
+#[cfg(test)]
+mod tree;
 
 use std::sync::Arc;
 

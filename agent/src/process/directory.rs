@@ -1,0 +1,154 @@
+//! One process's directory in a `/proc`: reads with a limit, and ways to mapped files.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+use super::{
+    files::{self, FileError},
+    proc::{self, FileId, Mapping, Stat, Status},
+};
+
+/// Bytes of `maps`: the kernel's default limit of 65,530 mappings, with long paths.
+const MAPS_MAX: u64 = 32 << 20;
+/// Bytes of any other text.
+const TEXT_MAX: u64 = 64 << 10;
+
+/// Why a process could not be looked at.
+#[derive(Debug, Error)]
+pub enum ScanError {
+    /// The operating system refused; root, or `CAP_SYS_PTRACE`, is missing.
+    #[error("failed to read {path}: {source}")]
+    Read {
+        /// What was to be read.
+        path: PathBuf,
+        /// Why it was not.
+        source: io::Error,
+    },
+    /// It is not what a kernel writes.
+    #[error("failed to parse {0}: it is not in the kernel's format")]
+    Malformed(PathBuf),
+}
+
+/// The directory of a process. What it gives is `None` when the process is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Directory {
+    pid: u32,
+    path: PathBuf,
+}
+
+impl Directory {
+    pub(super) fn new(proc_root: &Path, pid: u32) -> Self {
+        let path = proc_root.join(pid.to_string());
+        Self { pid, path }
+    }
+
+    /// Whether there is such a process, a zombie included.
+    pub(super) fn exists(&self) -> bool {
+        self.path.join("stat").exists()
+    }
+
+    pub(super) fn stat(&self) -> Result<Option<Stat>, ScanError> {
+        self.parsed("stat", |text| {
+            proc::stat(text).filter(|stat| stat.pid == self.pid)
+        })
+    }
+
+    pub(super) fn status(&self) -> Result<Option<Status>, ScanError> {
+        self.parsed("status", proc::status)
+    }
+
+    /// Empty where the kernel, or the recorded tree, has none.
+    pub(super) fn cgroup(&self) -> Result<String, ScanError> {
+        Ok(self.text("cgroup", TEXT_MAX)?.unwrap_or_default())
+    }
+
+    /// Arguments, each ended by a NUL.
+    pub(super) fn arguments(&self) -> Result<String, ScanError> {
+        Ok(self.text("cmdline", TEXT_MAX)?.unwrap_or_default())
+    }
+
+    pub(super) fn maps(&self) -> Result<Option<String>, ScanError> {
+        self.text("maps", MAPS_MAX)
+    }
+
+    /// The running program; kernel threads and zombies have none.
+    pub(super) fn program(&self) -> Result<Option<File>, ScanError> {
+        let path = self.path.join("exe");
+        match files::open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(FileError::Read(error)) => gone(path, error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Whether that file still is the running program.
+    pub(super) fn runs(&self, program: &File) -> bool {
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let now = fs::metadata(self.path.join("exe")).map(identity).ok();
+        now.is_some() && now == program.metadata().map(identity).ok()
+    }
+
+    /// The program's file name, as it was when the program started.
+    pub(super) fn program_name(&self) -> Option<String> {
+        let target = fs::read_link(self.path.join("exe")).ok()?;
+        let name = target.file_name()?.to_string_lossy();
+        Some(name.strip_suffix(proc::DELETED).unwrap_or(&name).to_owned())
+    }
+
+    /// Opens a file that the process maps, and says by which path.
+    ///
+    /// `map_files` leads to the very file, in whatever mount namespace, deleted or replaced; it
+    /// wants `CAP_CHECKPOINT_RESTORE` (5.9) or `CAP_SYS_ADMIN`. The path below the process's
+    /// root may lead to another file by now, so there the inode has to be the mapped one; the
+    /// device need not be: overlay and btrfs show another one in `maps` than in `stat(2)`.
+    pub(super) fn open(&self, mapping: &Mapping, file: FileId) -> Option<(File, PathBuf)> {
+        let range = format!("map_files/{:x}-{:x}", mapping.start, mapping.end);
+        let direct = self.path.join(range);
+        if let Ok(open) = files::open(&direct) {
+            return Some((open, direct));
+        }
+        let inside = mapping.path.strip_prefix('/')?;
+        let path = self.path.join("root").join(inside);
+        let open = files::open(&path).ok()?;
+        let same = open.metadata().ok()?.ino() == file.inode;
+        (same && !mapping.deleted).then_some((open, path))
+    }
+
+    fn parsed<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, ScanError> {
+        let Some(text) = self.text(name, TEXT_MAX)? else {
+            return Ok(None);
+        };
+        match parse(&text) {
+            Some(parsed) => Ok(Some(parsed)),
+            None => Err(ScanError::Malformed(self.path.join(name))),
+        }
+    }
+
+    fn text(&self, name: &str, limit: u64) -> Result<Option<String>, ScanError> {
+        let path = self.path.join(name);
+        let mut bytes = Vec::new();
+        match File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+            Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(error) => gone(path, error),
+        }
+    }
+}
+
+/// Tells a process that is gone from one that cannot be read.
+fn gone<T>(path: PathBuf, source: io::Error) -> Result<Option<T>, ScanError> {
+    match source.raw_os_error() {
+        // A file of `/proc` that was opened before the process's end gives ESRCH.
+        Some(libc::ENOENT | libc::ESRCH) => Ok(None),
+        _ => Err(ScanError::Read { path, source }),
+    }
+}

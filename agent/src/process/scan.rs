@@ -1,0 +1,259 @@
+//! Looks at processes through a `/proc`: which are httpd's, and what is mapped in them.
+//!
+//! The root is a parameter, so that a recorded tree works as well. Facts come from files only:
+//! such a tree needs `PID/exe` to be known as an httpd, and `PID/root` for the kinds of its
+//! modules; without it they are [`ModuleKind::Other`].
+//!
+//! A process may vanish, exec or leave its id to another one at any moment. So its start and
+//! its program are read before and after everything else, and a look that saw both differ is
+//! thrown away.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use super::{
+    Found, ModuleKind, Modules, ProcessKey, ServerFacts, command,
+    directory::Directory,
+    facts::FileFacts,
+    files::FileCache,
+    modules::{self, Mapped},
+    proc::{self, FileId, Mapping, Stat},
+};
+pub use super::{directory::ScanError, python_file::PythonAt};
+
+/// Looks at a process that changes under us, before it is taken for gone.
+const TRIES: usize = 3;
+
+/// What a look at a process of an httpd tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// Who.
+    pub key: ProcessKey,
+    /// What the core is told.
+    pub found: Found,
+    /// The interpreter that is mapped.
+    pub python: Option<PythonAt>,
+    /// Where interpreters start, of every file that carries one.
+    pub uprobes: Vec<UprobeTarget>,
+    /// mod_wsgi is mapped: without it, the process is none of our business.
+    pub has_mod_wsgi: bool,
+}
+
+/// Where to put the uprobe that sees an interpreter start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UprobeTarget {
+    /// A path that leads to the file now, through the process; gone when the process is.
+    pub path: PathBuf,
+    /// The file: one uprobe serves every process that maps it.
+    pub file: FileId,
+    /// Offset of `Py_InitializeFromConfig` in the file.
+    pub offset: u64,
+    /// From that function's address to `_PyRuntime`'s, wrapping.
+    pub distance: u64,
+    /// Major and minor version.
+    pub version: (u8, u8),
+    /// Built without the global interpreter lock: other layouts.
+    pub free_threaded: bool,
+}
+
+/// Looks at processes and remembers the files it has read.
+#[derive(Debug)]
+pub struct Scanner {
+    proc_root: PathBuf,
+    files: FileCache,
+    /// Facts by mapped file, within one call: processes of a server map the same files.
+    seen: HashMap<FileId, Option<Arc<FileFacts>>>,
+}
+
+impl Scanner {
+    /// A scanner of this `/proc`.
+    #[must_use]
+    pub fn new(proc_root: impl Into<PathBuf>) -> Self {
+        Self {
+            proc_root: proc_root.into(),
+            files: FileCache::default(),
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Every process of an httpd, parents before their children.
+    ///
+    /// A process that vanishes meanwhile, or that cannot be read, is left out.
+    pub fn all(&mut self) -> Vec<Look> {
+        self.seen.clear();
+        let entries = fs::read_dir(&self.proc_root).into_iter().flatten();
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let mut looks: Vec<Look> = pids
+            .filter_map(|pid| self.look_again(pid).ok().flatten())
+            .collect();
+
+        let parents: HashMap<_, _> = looks.iter().map(|l| (l.key, l.found.parent)).collect();
+        for look in &mut looks {
+            look.found.parent = look.found.parent.filter(|p| parents.contains_key(p));
+        }
+        // A recorded tree may hold a circle: the number of processes bounds the way up.
+        let depth = |key: ProcessKey| {
+            let up = |key: &ProcessKey| parents.get(key).copied().flatten();
+            std::iter::successors(Some(key), up)
+                .take(parents.len())
+                .count()
+        };
+        looks.sort_by_cached_key(|look| (depth(look.key), look.key.pid));
+        looks
+    }
+
+    /// One process; `None` when it is gone or is no httpd.
+    ///
+    /// # Errors
+    ///
+    /// When the process is there but cannot be read.
+    pub fn look(&mut self, pid: u32) -> Result<Option<Look>, ScanError> {
+        self.seen.clear();
+        self.look_again(pid)
+    }
+
+    /// What is mapped in a process now; `None` when it is gone or cannot be read.
+    pub fn modules(&mut self, key: ProcessKey) -> Option<Modules> {
+        self.seen.clear();
+        let directory = self.directory(key.pid);
+        let same = || Some(directory.stat().ok()??.start == key.start);
+        if !same()? {
+            return None;
+        }
+        let mapped = self.mapped(&directory).ok()??;
+        same()?.then(|| modules::modules(&mapped))
+    }
+
+    /// Whether a process runs httpd; `None` when it is gone or cannot be read.
+    ///
+    /// The kernel's threads and zombies run no program, so they run no httpd.
+    pub fn program(&mut self, pid: u32) -> Option<bool> {
+        let directory = self.directory(pid);
+        match directory.program() {
+            Ok(Some(file)) => Some(self.is_httpd(&file)),
+            Ok(None) => directory.exists().then_some(false),
+            Err(_) => None,
+        }
+    }
+
+    fn directory(&self, pid: u32) -> Directory {
+        Directory::new(&self.proc_root, pid)
+    }
+
+    fn is_httpd(&mut self, program: &File) -> bool {
+        self.files.facts(program).is_ok_and(|facts| facts.httpd)
+    }
+
+    fn look_again(&mut self, pid: u32) -> Result<Option<Look>, ScanError> {
+        let directory = self.directory(pid);
+        for _ in 0..TRIES {
+            let Some(program) = directory.program()? else {
+                return Ok(None);
+            };
+            if !self.is_httpd(&program) {
+                return Ok(None);
+            }
+            let Some(before) = directory.stat()? else {
+                return Ok(None);
+            };
+            let look = self.look_inside(&directory, &before)?;
+            let same_start = directory
+                .stat()?
+                .is_some_and(|now| now.start == before.start);
+            if same_start && directory.runs(&program) {
+                return Ok(look);
+            }
+        }
+        Ok(None)
+    }
+
+    fn look_inside(
+        &mut self,
+        directory: &Directory,
+        stat: &Stat,
+    ) -> Result<Option<Look>, ScanError> {
+        let (Some(status), Some(mapped)) = (directory.status()?, self.mapped(directory)?) else {
+            return Ok(None);
+        };
+        if status.tgid != stat.pid {
+            // `/proc` answers to the ids of threads, too.
+            return Ok(None);
+        }
+        let arguments = directory.arguments()?;
+        let modules = modules::modules(&mapped);
+        let program = directory.program_name();
+        Ok(Some(Look {
+            key: key_of(stat),
+            python: modules::python(&mapped),
+            uprobes: uprobes(directory, &mapped),
+            has_mod_wsgi: modules.has(ModuleKind::ModWsgi),
+            found: Found {
+                parent: self.parent(stat),
+                ns_pid: status.ns_pid,
+                server: ServerFacts {
+                    program: program.unwrap_or_else(|| stat.comm.clone()),
+                    config: command::config(&arguments),
+                    mpm: modules::mpm(&mapped),
+                    mod_wsgi: modules::mod_wsgi(&mapped),
+                },
+                modules,
+                container: proc::cgroup(&directory.cgroup()?),
+                command: command::line(&arguments),
+            },
+        }))
+    }
+
+    fn parent(&mut self, child: &Stat) -> Option<ProcessKey> {
+        let stat = self.directory(child.parent).stat().ok()??;
+        // A younger "parent" has got the id of the real one.
+        let real = stat.start <= child.start && self.program(child.parent)?;
+        real.then(|| key_of(&stat))
+    }
+
+    fn mapped(&mut self, directory: &Directory) -> Result<Option<Vec<Mapped>>, ScanError> {
+        let Some(text) = directory.maps()? else {
+            return Ok(None);
+        };
+        let facts = |mapping: &Mapping, file: FileId| {
+            if let Some(facts) = self.seen.get(&file) {
+                return facts.clone();
+            }
+            let (open, _) = directory.open(mapping, file)?;
+            let facts = self.files.facts(&open).ok();
+            self.seen.insert(file, facts.clone());
+            facts
+        };
+        Ok(Some(modules::group(proc::mappings(&text), facts)))
+    }
+}
+
+fn key_of(stat: &Stat) -> ProcessKey {
+    ProcessKey {
+        pid: stat.pid,
+        start: stat.start,
+    }
+}
+
+fn uprobes(directory: &Directory, mapped: &[Mapped]) -> Vec<UprobeTarget> {
+    let target = |mapped: &Mapped| {
+        let python = mapped.facts.as_ref()?.python?;
+        let (_, path) = directory.open(&mapped.code, mapped.file)?;
+        Some(UprobeTarget {
+            path,
+            file: mapped.file,
+            offset: python.initialise_offset?,
+            distance: python.runtime.wrapping_sub(python.initialise?),
+            version: python.version,
+            free_threaded: python.free_threaded,
+        })
+    };
+    mapped.iter().filter_map(target).collect()
+}
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

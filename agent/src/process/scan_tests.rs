@@ -1,0 +1,244 @@
+//! Looks at trees like `/proc`, made by hand.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, symlink},
+    path::Path,
+};
+
+use super::{
+    super::{
+        sample::*,
+        tree::{POD, PYTHON, Tree},
+    },
+    *,
+};
+
+fn scanner(tree: &Tree) -> Scanner {
+    Scanner::new(tree.proc_root())
+}
+
+#[test]
+fn a_worker_is_seen_whole() {
+    let tree = Tree::new();
+    tree.process(10, 1, 100, "/usr/sbin/httpd");
+    tree.process(20, 10, 200, "/usr/sbin/httpd");
+    let look = scanner(&tree)
+        .look(20)
+        .expect("readable")
+        .expect("an httpd");
+    assert_eq!(
+        look.key,
+        ProcessKey {
+            pid: 20,
+            start: 200
+        }
+    );
+    assert!(look.has_mod_wsgi);
+    let found = &look.found;
+    assert_eq!(
+        found.parent,
+        Some(ProcessKey {
+            pid: 10,
+            start: 100
+        })
+    );
+    assert_eq!(
+        (found.ns_pid, found.command.as_str()),
+        (5, "/usr/sbin/httpd -d /srv -f x.conf")
+    );
+    let expected = ServerFacts {
+        program: "httpd".into(),
+        config: Some("/srv/x.conf".into()),
+        mpm: Some("event".into()),
+        mod_wsgi: Some("4.9.4".into()),
+    };
+    assert_eq!(found.server, expected);
+    let container = found.container.as_ref().expect("a container");
+    assert_eq!(
+        container.pod_uid.as_deref(),
+        Some(POD.replace('_', "-").as_str())
+    );
+    let kinds: Vec<_> = found.modules.0.iter().map(|module| module.kind).collect();
+    let expected = [
+        ModuleKind::Httpd,
+        ModuleKind::Mpm,
+        ModuleKind::ModWsgi,
+        ModuleKind::Python,
+    ];
+    assert_eq!(kinds, expected);
+
+    let base = 0x40_0000;
+    assert_eq!(look.python.map(|p| p.runtime), Some(base + DATA + 0x40));
+    let [uprobe] = &*look.uprobes else {
+        panic!("{:?}", look.uprobes);
+    };
+    assert_eq!(
+        (uprobe.offset, uprobe.version),
+        (CODE_OFFSET + 0x70, (3, 11))
+    );
+    assert_eq!((CODE + 0x70).wrapping_add(uprobe.distance), DATA + 0x40);
+    let there = fs::metadata(&uprobe.path).expect("a path that leads to the file");
+    assert_eq!(there.ino(), uprobe.file.inode);
+}
+
+#[test]
+fn parents_come_first() {
+    let tree = Tree::new();
+    // Ids went round: the master's is the largest.
+    tree.process(5, 30, 300, "/usr/sbin/httpd");
+    tree.process(6, 5, 400, "/usr/sbin/httpd");
+    tree.process(30, 1, 100, "/usr/sbin/httpd");
+    tree.process(40, 30, 500, "/usr/bin/other");
+    fs::create_dir(tree.path(50, "")).expect("a directory without files: it vanished");
+    fs::write(tree.proc_root().join("uptime"), "1").expect("a file");
+    let looks = scanner(&tree).all();
+    assert!(looks.iter().all(|look| look.has_mod_wsgi));
+    let found: Vec<_> = looks
+        .iter()
+        .map(|l| (l.key.pid, l.found.parent.map(|p| p.pid)))
+        .collect();
+    assert_eq!(found, [(30, None), (5, Some(30)), (6, Some(5))]);
+}
+
+#[test]
+fn a_circle_of_parents_ends() {
+    let tree = Tree::new();
+    tree.process(5, 6, 100, "/usr/sbin/httpd");
+    tree.process(6, 5, 100, "/usr/sbin/httpd");
+    assert_eq!(scanner(&tree).all().len(), 2);
+}
+
+#[test]
+fn a_younger_parent_is_another_process() {
+    let tree = Tree::new();
+    tree.process(5, 1, 300, "/usr/sbin/httpd");
+    tree.process(6, 5, 200, "/usr/sbin/httpd");
+    let look = scanner(&tree).look(6).expect("readable").expect("an httpd");
+    assert_eq!(look.found.parent, None);
+}
+
+#[test]
+fn programs() {
+    let tree = Tree::new();
+    tree.process(10, 1, 100, "/usr/sbin/httpd");
+    tree.process(11, 1, 100, "/usr/bin/other");
+    tree.process(12, 1, 100, "/usr/bin/missing");
+    let mut scanner = scanner(&tree);
+    assert_eq!(scanner.program(10), Some(true));
+    assert_eq!(scanner.program(11), Some(false));
+    assert_eq!(
+        scanner.program(12),
+        Some(false),
+        "a kernel thread or a zombie"
+    );
+    assert_eq!(scanner.program(13), None, "gone");
+    assert_eq!(scanner.look(11).expect("readable"), None);
+    assert_eq!(scanner.look(12).expect("readable"), None);
+    assert_eq!(scanner.look(13).expect("gone is no error"), None);
+}
+
+#[test]
+fn modules_are_those_of_the_same_process() {
+    let tree = Tree::new();
+    tree.process(10, 1, 100, "/usr/sbin/httpd");
+    let mut scanner = scanner(&tree);
+    let key = ProcessKey {
+        pid: 10,
+        start: 100,
+    };
+    assert_eq!(scanner.modules(key).expect("modules").0.len(), 4);
+    tree.map(10, &["/usr/sbin/httpd"]);
+    assert_eq!(scanner.modules(key).expect("modules").0.len(), 1);
+    let reused = ProcessKey { pid: 10, start: 99 };
+    assert_eq!(scanner.modules(reused), None);
+    let gone = ProcessKey {
+        pid: 11,
+        start: 100,
+    };
+    assert_eq!(scanner.modules(gone), None);
+}
+
+/// Under `root`, another file may stand where the mapped one was.
+#[test]
+fn a_replaced_or_deleted_file_is_not_taken_for_the_mapped_one() {
+    let tree = Tree::new();
+    tree.process(10, 1, 100, "/usr/sbin/httpd");
+    let maps = fs::read_to_string(tree.path(10, "maps")).expect("maps");
+    tree.write(
+        10,
+        "maps",
+        &maps.replace("mod_wsgi.so\n", "mod_wsgi.so (deleted)\n"),
+    );
+    let look = scanner(&tree)
+        .look(10)
+        .expect("readable")
+        .expect("an httpd");
+    assert!(!look.has_mod_wsgi);
+
+    tree.write(10, "maps", &maps);
+    let library = tree.root().join(&PYTHON[1..]);
+    let copy = library.with_extension("new");
+    fs::copy(&library, &copy).expect("a copy");
+    fs::rename(&copy, &library).expect("renamed");
+    let look = scanner(&tree)
+        .look(10)
+        .expect("readable")
+        .expect("an httpd");
+    assert!(look.has_mod_wsgi && look.python.is_none() && look.uprobes.is_empty());
+}
+
+/// Where the kernel lets us, the range leads to the file, whatever the path says.
+#[test]
+fn map_files_come_before_the_path() {
+    let tree = Tree::new();
+    tree.process(10, 1, 100, "/usr/sbin/httpd");
+    let ranges = tree.path(10, "map_files");
+    fs::create_dir(&ranges).expect("a directory");
+    let library = tree.root().join(&PYTHON[1..]);
+    let hidden = tree.root().join("hidden");
+    fs::rename(&library, &hidden).expect("renamed");
+    let range = format!("{:x}-{:x}", 0x40_0000 + CODE, 0x40_1000 + CODE);
+    symlink(&hidden, ranges.join(&range)).expect("a link");
+    let look = scanner(&tree)
+        .look(10)
+        .expect("readable")
+        .expect("an httpd");
+    assert_eq!(look.uprobes[0].path, ranges.join(range));
+}
+
+#[test]
+fn what_no_kernel_writes_is_an_error() {
+    let tree = Tree::new();
+    for (pid, name) in [(10, "stat"), (11, "status")] {
+        tree.process(pid, 1, 100, "/usr/sbin/httpd");
+        tree.write(pid, name, "nonsense");
+        let error = scanner(&tree).look(pid).expect_err("malformed");
+        assert!(error.to_string().starts_with("failed to parse"), "{error}");
+    }
+    tree.start(10, 1, 100);
+    tree.write(10, "status", "Tgid:\t9\nUid:\t0\t0\t0\t0\n");
+    assert_eq!(scanner(&tree).look(10).expect("a thread's id"), None);
+    assert!(scanner(&tree).all().is_empty());
+    assert!(Scanner::new(Path::new("/nonexistent")).all().is_empty());
+}
+
+/// This very test is a process, and no httpd.
+#[test]
+fn our_own_process() {
+    let mut scanner = Scanner::new("/proc");
+    let pid = std::process::id();
+    assert_eq!(scanner.program(pid), Some(false));
+    let start = scanner
+        .directory(pid)
+        .stat()
+        .expect("readable")
+        .expect("alive")
+        .start;
+    let modules = scanner.modules(ProcessKey { pid, start }).expect("modules");
+    assert!(modules.has(ModuleKind::Libc));
+    let here = our_own_process as fn() as usize as u64;
+    let path = modules.at(here).map(|module| module.path.to_string());
+    let program = std::env::current_exe().expect("a program");
+    assert_eq!(path.as_deref(), program.to_str());
+}
