@@ -2,7 +2,7 @@
 //!
 //! The root is a parameter, so that a recorded tree works as well. Facts come from files only:
 //! such a tree needs `PID/exe` to be known as an httpd, and `PID/root` for the kinds of its
-//! modules; without it they are [`ModuleKind::Other`](super::ModuleKind::Other).
+//! modules; without it they are [`ModuleKind::Other`].
 //!
 //! A process may vanish, exec or leave its id to another one at any moment. So its start and
 //! its program are read before and after everything else, and a look that saw both differ is

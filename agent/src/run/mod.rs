@@ -55,7 +55,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Puts the parts together. `reload` is what SIGHUP reads again.
+    /// Puts the parts together.
     #[must_use]
     pub fn new(config: &Config, probe: Probe, tell: Tell) -> (Self, Ring) {
         let Probe {
@@ -301,9 +301,7 @@ impl Agent {
 
     fn tick(&mut self) {
         let exempt = self.watch.exempt();
-        for _ in self.exempt_before..exempt {
-            self.tell.event(EventKind::Exempt);
-        }
+        self.tell.exempt(exempt.saturating_sub(self.exempt_before));
         self.exempt_before = exempt;
         self.tell.tick(&self.engine, &self.watch);
         if self.stale {

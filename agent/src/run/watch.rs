@@ -104,6 +104,11 @@ impl Watch {
         if let Err(reason) = self.controls.watch(pid, python) {
             warn!(pid, %reason, "failed to watch a process");
         }
+        if !self.exists(look.key) {
+            // It went meanwhile, and the probe has nobody left whose exit would end the row.
+            self.controls.unwatch(pid);
+            return None;
+        }
         if !look.has_mod_wsgi {
             return None;
         }
@@ -223,10 +228,10 @@ impl Watch {
         events
     }
 
-    /// A process is gone.
+    /// A process is gone. The probe has ended its row itself: by now, the row under this id may
+    /// be another process's.
     pub(super) fn gone(&mut self, key: ProcessKey) {
         self.candidates.remove(&key.pid);
-        self.controls.unwatch(key.pid);
     }
 
     /// What stands on every signal of every watched process.
