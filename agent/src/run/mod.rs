@@ -147,8 +147,10 @@ impl Agent {
         let looks = self.watch.scan();
         let seen: Vec<ProcessKey> = looks.iter().map(|look| look.key).collect();
         let known = self.engine.table.processes().map(|process| process.key);
-        let gone: Vec<ProcessKey> = known
-            .filter(|key| !seen.contains(key) && !self.watch.exists(*key))
+        let gone: Vec<ProcessKey> = known.filter(|key| !seen.contains(key)).collect();
+        let gone: Vec<ProcessKey> = gone
+            .into_iter()
+            .filter(|key| self.watch.has_left(*key))
             .collect();
         for key in gone {
             let what = What::Exited { code: 0 };
