@@ -4,9 +4,13 @@
     reason = "in a test a panic is the right end, also in what several tests share"
 )]
 
+mod background;
+mod bad_input;
+mod capabilities;
 mod children;
 mod clean;
 mod demo_routes;
+mod doctor;
 mod flood;
 mod interpreters;
 mod late_start;
