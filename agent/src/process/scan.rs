@@ -112,7 +112,10 @@ impl Scanner {
             return None;
         }
         let mapped = self.mapped(&directory).ok()??;
-        same()?.then(|| modules::modules(&mapped))
+        // A process that ends gives its memory back before anything else, perhaps while we read:
+        // what is not mapped then is no anonymous memory. Only with it does the program go.
+        let has_memory = directory.program().ok()?.is_some();
+        (has_memory && same()?).then(|| modules::modules(&mapped))
     }
 
     /// Whether a process runs httpd; `None` when it is gone or cannot be read.

@@ -279,8 +279,15 @@ impl Agent {
     }
 
     fn look_at_candidates(&mut self) -> Result<()> {
-        for event in self.watch.candidates(clock::now()) {
+        let admitted = self.watch.candidates(clock::now());
+        let is_new = !admitted.is_empty();
+        for event in admitted {
             self.whole(event);
+        }
+        // Where its exec was heard late, the server may have made workers that the probe did not
+        // take for a watched process's children.
+        if is_new {
+            self.scan();
         }
         Ok(())
     }
