@@ -229,8 +229,9 @@ impl Agent {
             return Ok(());
         }
         if !known {
-            if let Some(found) = self.watch.look(key.pid, event.when) {
+            if let Some(found) = self.watch.stranger(key, event.when) {
                 self.whole(found);
+                self.scan();
             }
             return Ok(());
         }
