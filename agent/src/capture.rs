@@ -3,6 +3,9 @@
 //! JSON lines. The first one is the [`Header`] with the format's number; each other one an
 //! [`Input`]: a record of the ring, byte for byte, or what a look at `/proc` or the inventory
 //! brought. Replaying them gives the findings again, without root and on any machine.
+//!
+//! Every line is ended by a newline. A last one without is what a crash left of it: the capture
+//! is read up to there, and says so. Anything else that is no line of a capture refuses it.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +25,14 @@ pub struct Header {
     pub sigblame_capture: u32,
     /// The clock that turns the records' moments into times of day.
     pub clock: WallClock,
-    /// `on` or `off`.
-    pub restrict_signal: String,
+    /// The restriction that was in force.
+    pub restrict_signal: Restriction,
+}
+
+/// What can be read before it is known which version wrote the rest.
+#[derive(Deserialize)]
+struct Format {
+    sigblame_capture: u32,
 }
 
 /// Any other line.
@@ -42,7 +51,18 @@ pub enum Input {
     Gone(Instant, ProcessKey),
 }
 
-/// Why a line cannot be replayed.
+/// A capture that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capture {
+    /// Under what it was recorded.
+    pub header: Header,
+    /// What the engine was told, in order.
+    pub events: Vec<Event>,
+    /// The number of the last line, where that one is cut off: whatever came after it is lost.
+    pub cut: Option<usize>,
+}
+
+/// Why a capture cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// It is no JSON, or not of this format.
@@ -82,19 +102,15 @@ impl Header {
         Self {
             sigblame_capture: FORMAT,
             clock: settings.clock,
-            restrict_signal: settings.restriction.name().to_owned(),
+            restrict_signal: settings.restriction,
         }
     }
 
     /// The settings under which it was recorded.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        let restriction = match self.restrict_signal.as_str() {
-            "off" => Restriction::Off,
-            _ => Restriction::On,
-        };
         Settings {
-            restriction,
+            restriction: self.restrict_signal,
             clock: self.clock,
         }
     }
@@ -153,39 +169,58 @@ impl Input {
 }
 
 fn bytes_of(digits: &str) -> Option<Vec<u8>> {
-    let digits = digits.as_bytes();
-    if !digits.len().is_multiple_of(2) {
+    let (pairs, []) = digits.as_bytes().as_chunks() else {
         return None;
-    }
-    digits
-        .chunks_exact(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+    };
+    let digit = |letter: u8| char::from(letter).to_digit(16);
+    pairs
+        .iter()
+        .map(|[high, low]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok())
         .collect()
 }
 
-/// Reads a whole capture.
+/// Reads a whole capture, or all that a crash left of it.
 ///
 /// # Errors
 ///
 /// The first line that is not what it should be.
-pub fn read(text: &str) -> Result<(Header, Vec<Event>), CaptureError> {
-    let mut lines = (1..).zip(text.lines());
-    let (line, first) = lines.next().ok_or(CaptureError::Empty)?;
-    let header: Header =
-        serde_json::from_str(first).map_err(|source| CaptureError::Line { line, source })?;
-    if header.sigblame_capture != FORMAT {
+pub fn read(bytes: &[u8]) -> Result<Capture, CaptureError> {
+    let mut lines = (1..)
+        .zip(bytes.split_inclusive(|byte| *byte == b'\n'))
+        .map(|(line, text)| match text.strip_suffix(b"\n") {
+            Some(text) => (line, text, true),
+            None => (line, text, false),
+        });
+    let (line, first, _) = lines.next().ok_or(CaptureError::Empty)?;
+    let format: Format = parse(line, first)?;
+    if format.sigblame_capture != FORMAT {
         return Err(CaptureError::Format {
-            found: header.sigblame_capture,
+            found: format.sigblame_capture,
         });
     }
-    let mut events = Vec::new();
-    for (line, text) in lines.filter(|(_, text)| !text.is_empty()) {
-        let input: Input =
-            serde_json::from_str(text).map_err(|source| CaptureError::Line { line, source })?;
-        let event = input
-            .event()
-            .map_err(|reason| CaptureError::Record { line, reason })?;
-        events.push(event);
+    let mut capture = Capture {
+        header: parse(line, first)?,
+        events: Vec::new(),
+        cut: None,
+    };
+    for (line, text, whole) in lines.filter(|(_, text, _)| !text.is_empty()) {
+        let event = parse(line, text).and_then(|input: Input| {
+            input
+                .event()
+                .map_err(|reason| CaptureError::Record { line, reason })
+        });
+        match event {
+            Ok(event) => capture.events.push(event),
+            Err(_) if !whole => capture.cut = Some(line),
+            Err(error) => return Err(error),
+        }
     }
-    Ok((header, events))
+    Ok(capture)
 }
+
+fn parse<'a, T: Deserialize<'a>>(line: usize, text: &'a [u8]) -> Result<T, CaptureError> {
+    serde_json::from_slice(text).map_err(|source| CaptureError::Line { line, source })
+}
+
+#[cfg(test)]
+mod tests;

@@ -121,5 +121,6 @@ impl Engine {
 }
 
 #[cfg(test)]
-#[path = "engine_cases.rs"]
 mod cases;
+#[cfg(test)]
+mod events;

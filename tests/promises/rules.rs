@@ -70,9 +70,9 @@ fn every_rule_of_the_policy_has_its_alert() -> Result<()> {
         }
     }
     for (rule, severity) in known::rules() {
-        let found = covered.remove(*rule);
+        let found = covered.remove(rule);
         let found = found.with_context(|| format!("rule {rule} has no alert"))?;
-        assert_eq!(found.0, *severity, "{}: severity of rule {rule}", found.1);
+        assert_eq!(found.0, severity, "{}: severity of rule {rule}", found.1);
     }
     assert!(covered.is_empty(), "alerts on unknown rules: {covered:?}");
     Ok(())

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::packages::Group;
 
+mod bench;
 mod ci;
 mod packages;
 mod progress;
@@ -38,6 +39,11 @@ enum Task {
     Run(run::Options),
     /// Installs what the tests need and runs all that can run here.
     Test(test::Options),
+    /// Measures what sigblame costs, beside bpftrace with the same filter.
+    Bench(bench::Options),
+    /// The load of `bench`, in a process of its own.
+    #[command(hide = true)]
+    BenchLoad(bench::LoadOptions),
     /// Runs what continuous integration runs: formatting, clippy, documentation, tests.
     Ci,
 }
@@ -48,6 +54,8 @@ fn main() -> ExitCode {
         Task::Setup { groups } => setup::setup(&groups).map(|()| ExitCode::SUCCESS),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
+        Task::Bench(options) => bench::bench(&options),
+        Task::BenchLoad(options) => bench::run_load(&options).map(|()| ExitCode::SUCCESS),
         Task::Ci => ci::ci(),
     });
     match outcome {

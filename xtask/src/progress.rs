@@ -48,6 +48,7 @@ pub(crate) fn perform(steps: Vec<Step>) -> Result<()> {
             log: workspace::log_dir()?.join(format!("setup-{}.log", index + 1)),
         };
         let _absent = fs::remove_file(&installer.log);
+        let _deferred = stop::defer();
         installer.show("installing", "\n");
         let outcome = (step.install)(&installer);
         let seconds = installer.start.elapsed().as_secs().max(1);

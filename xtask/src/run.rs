@@ -58,6 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     cargo_run(&["build", "--release", "-p", "sigblame"], &[])?;
 
     // Dropped in reverse order, also when something fails: the agent goes first.
+    let _deferred = stop::defer();
     let server = start_demo(options)?;
     let mut agent = Agent::start(&options.agent)?;
     if !agent.wait_until_ready()? {

@@ -3,6 +3,8 @@
 //! The order of the rows is the order of precedence: one takeover gives one finding, by the
 //! first rule that holds; the others that hold are listed beside it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     event::{Action, Signal},
     policy::finding::Severity,
@@ -10,7 +12,8 @@ use crate::{
 };
 
 /// The restriction in force (`WSGIRestrictSignal`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Restriction {
     /// mod_wsgi's default.
     #[default]

@@ -75,7 +75,7 @@ impl Seen {
     }
 
     fn kind(&self, httpd: bool, soname: &[u8]) -> ModuleKind {
-        // glibc before 2.34 has these apart; they set the signals 32 and 33.
+        // glibc before 2.34 has the last two apart; they set the signals 32 and 33 [inferred].
         const LIBC: [&[u8]; 4] = [b"ld-linux", b"ld-musl-", b"libpthread.so.", b"librt.so."];
         if httpd {
             ModuleKind::Httpd

@@ -22,7 +22,7 @@ use super::{
 
 /// Files beyond this size are not looked at.
 const SIZE_MAX: u64 = 512 << 20;
-/// Bytes read of one file; libpython takes 3 MiB at most.
+/// Bytes read of one file, all tables and literals together.
 const BUDGET: usize = 96 << 20;
 /// Files remembered; a large worker maps a hundred.
 const FILES_MAX: usize = 1_024;

@@ -16,6 +16,8 @@ pub mod scan;
 pub mod server;
 pub mod table;
 pub mod takeover;
+#[cfg(test)]
+mod tree;
 
 use std::sync::Arc;
 

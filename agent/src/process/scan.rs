@@ -2,7 +2,7 @@
 //!
 //! The root is a parameter, so that a recorded tree works as well. Facts come from files only:
 //! such a tree needs `PID/exe` to be known as an httpd, and `PID/root` for the kinds of its
-//! modules; without it they are [`ModuleKind::Other`](super::ModuleKind::Other).
+//! modules; without it they are [`ModuleKind::Other`].
 //!
 //! A process may vanish, exec or leave its id to another one at any moment. So its start and
 //! its program are read before and after everything else, and a look that saw both differ is
@@ -24,7 +24,10 @@ use super::{
     modules::{self, Mapped},
     proc::{self, FileId, Mapping, Stat},
 };
-pub use super::{directory::ScanError, python_file::PythonAt};
+pub use super::{
+    directory::ScanError,
+    python_file::{PythonAt, UprobeTarget},
+};
 
 /// Looks at a process that changes under us, before it is taken for gone.
 const TRIES: usize = 3;
@@ -42,23 +45,6 @@ pub struct Look {
     pub uprobes: Vec<UprobeTarget>,
     /// mod_wsgi is mapped: without it, the process is none of our business.
     pub has_mod_wsgi: bool,
-}
-
-/// Where to put the uprobe that sees an interpreter start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UprobeTarget {
-    /// A path that leads to the file now, through the process; gone when the process is.
-    pub path: PathBuf,
-    /// The file: one uprobe serves every process that maps it.
-    pub file: FileId,
-    /// Offset of `Py_InitializeFromConfig` in the file.
-    pub offset: u64,
-    /// From that function's address to `_PyRuntime`'s, wrapping.
-    pub distance: u64,
-    /// Major and minor version.
-    pub version: (u8, u8),
-    /// Built without the global interpreter lock: other layouts.
-    pub free_threaded: bool,
 }
 
 /// Looks at processes and remembers the files it has read.

@@ -23,8 +23,7 @@ fn a_worker_is_seen_whole() {
     let tree = Tree::new();
     tree.process(10, 1, 100, "/usr/sbin/httpd");
     tree.process(20, 10, 200, "/usr/sbin/httpd");
-    let look = tree
-        .scanner()
+    let look = scanner(&tree)
         .look(20)
         .expect("readable")
         .expect("an httpd");
@@ -171,8 +170,7 @@ fn a_replaced_or_deleted_file_is_not_taken_for_the_mapped_one() {
         "maps",
         &maps.replace("mod_wsgi.so\n", "mod_wsgi.so (deleted)\n"),
     );
-    let look = tree
-        .scanner()
+    let look = scanner(&tree)
         .look(10)
         .expect("readable")
         .expect("an httpd");
@@ -183,8 +181,7 @@ fn a_replaced_or_deleted_file_is_not_taken_for_the_mapped_one() {
     let copy = library.with_extension("new");
     fs::copy(&library, &copy).expect("a copy");
     fs::rename(&copy, &library).expect("renamed");
-    let look = tree
-        .scanner()
+    let look = scanner(&tree)
         .look(10)
         .expect("readable")
         .expect("an httpd");
@@ -203,8 +200,7 @@ fn map_files_come_before_the_path() {
     fs::rename(&library, &hidden).expect("renamed");
     let range = format!("{:x}-{:x}", 0x40_0000 + CODE, 0x40_1000 + CODE);
     symlink(&hidden, ranges.join(&range)).expect("a link");
-    let look = tree
-        .scanner()
+    let look = scanner(&tree)
         .look(10)
         .expect("readable")
         .expect("an httpd");

@@ -4,14 +4,12 @@
 //! waits in the ring, and the table takes a process twice without harm.
 
 mod clock;
+mod garbled;
+mod keep;
 mod tell;
 mod watch;
 
-use std::{
-    fs::File,
-    io::{BufWriter, Write as _},
-    time::Duration,
-};
+use std::{fs::File, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -22,9 +20,9 @@ use tokio::{
 use tracing::{error, info, warn};
 
 pub use self::tell::{Output, Tell};
-use self::watch::Watch;
+use self::{garbled::Garbled, keep::Keep, watch::Watch};
 use crate::{
-    capture::{Header, Input},
+    capture::Input,
     config::Config,
     engine::Engine,
     event::{Event, What, decode},
@@ -48,14 +46,15 @@ pub struct Agent {
     watch: Watch,
     tell: Tell,
     gaps: Gaps,
-    capture: Option<BufWriter<File>>,
+    garbled: Garbled,
+    keep: Keep,
     /// Records were lost: what the table believes may be old.
     stale: bool,
     exempt_before: u64,
 }
 
 impl Agent {
-    /// Puts the parts together. `reload` is what SIGHUP reads again.
+    /// Puts the parts together.
     #[must_use]
     pub fn new(config: &Config, probe: Probe, tell: Tell) -> (Self, Ring) {
         let Probe {
@@ -72,7 +71,8 @@ impl Agent {
             watch: Watch::new(&config.proc_root, controls),
             tell,
             gaps: Gaps::default(),
-            capture: None,
+            garbled: Garbled::default(),
+            keep: Keep::default(),
             stale: false,
             exempt_before: 0,
         };
@@ -85,10 +85,7 @@ impl Agent {
     ///
     /// Where the header cannot be written.
     pub fn record(&mut self, file: File) -> Result<()> {
-        let header = serde_json::to_string(&Header::new(self.engine.settings()))?;
-        let mut writer = BufWriter::new(file);
-        writeln!(writer, "{header}").context("failed to write the capture")?;
-        self.capture = Some(writer);
+        self.keep = Keep::begin(file, self.engine.settings())?;
         Ok(())
     }
 
@@ -140,10 +137,7 @@ impl Agent {
         }
         self.drain(&mut ring)?;
         self.tick();
-        if let Some(capture) = &mut self.capture {
-            capture.flush().context("failed to write the capture")?;
-        }
-        Ok(())
+        self.keep.end()
     }
 
     /// Every httpd there is, with what stands on its signals, and what is gone meanwhile.
@@ -153,8 +147,10 @@ impl Agent {
         let looks = self.watch.scan();
         let seen: Vec<ProcessKey> = looks.iter().map(|look| look.key).collect();
         let known = self.engine.table.processes().map(|process| process.key);
-        let gone: Vec<ProcessKey> = known
-            .filter(|key| !seen.contains(key) && !self.watch.exists(*key))
+        let gone: Vec<ProcessKey> = known.filter(|key| !seen.contains(key)).collect();
+        let gone: Vec<ProcessKey> = gone
+            .into_iter()
+            .filter(|key| self.watch.has_left(*key))
             .collect();
         for key in gone {
             let what = What::Exited { code: 0 };
@@ -205,7 +201,7 @@ impl Agent {
             Ok(decoded) => decoded,
             Err(reason) => {
                 self.tell.lost(Stage::Decode, 1);
-                error!(%reason, bytes = bytes.len(), "a record of the probe is garbled");
+                self.garbled.tell(&reason, bytes.len());
                 return Ok(());
             }
         };
@@ -220,10 +216,7 @@ impl Agent {
             What::Executed { file } => self.watch.executed(event.process, *file),
             _ => {}
         }
-        if let Some(capture) = &mut self.capture {
-            let line = serde_json::to_string(&Input::of_record(bytes))?;
-            writeln!(capture, "{line}").context("failed to write the capture")?;
-        }
+        self.keep.keep(|| Some(Input::of_record(bytes)));
         self.step(event)
     }
 
@@ -266,14 +259,7 @@ impl Agent {
 
     /// Takes in an event that is not the ring's.
     fn whole(&mut self, event: Event) {
-        if let (Some(capture), Some(input)) = (&mut self.capture, Input::of(&event)) {
-            let written = serde_json::to_string(&input)
-                .map_err(std::io::Error::other)
-                .and_then(|line| writeln!(capture, "{line}"));
-            if let Err(reason) = written {
-                error!(%reason, "failed to write the capture");
-            }
-        }
+        self.keep.keep(|| Input::of(&event));
         if let Err(reason) = self.step(event) {
             error!(%reason, "failed to tell what was found");
         }
@@ -308,9 +294,7 @@ impl Agent {
 
     fn tick(&mut self) {
         let exempt = self.watch.exempt();
-        for _ in self.exempt_before..exempt {
-            self.tell.event(EventKind::Exempt);
-        }
+        self.tell.exempt(exempt.saturating_sub(self.exempt_before));
         self.exempt_before = exempt;
         self.tell.tick(&self.engine, &self.watch);
         if self.stale {

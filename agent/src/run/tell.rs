@@ -77,6 +77,11 @@ impl Tell {
         self.shared.metrics.event(kind);
     }
 
+    /// Registrations that the probe counted and dropped.
+    pub(super) fn exempt(&self, events: u64) {
+        self.shared.metrics.events(EventKind::Exempt, events);
+    }
+
     pub(super) fn lost(&self, stage: Stage, events: u64) {
         self.shared.metrics.lost(stage, events);
     }

@@ -5,7 +5,7 @@
 //! candidate, and is looked at again at growing intervals.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
     time::{Duration, Instant as Moment},
 };
@@ -45,7 +45,7 @@ pub(super) struct Watch {
     proc_root: PathBuf,
     candidates: BTreeMap<u32, Candidate>,
     /// Versions that were met and have no layout row: said once each.
-    unsupported: HashMap<(u8, u8), ()>,
+    unsupported: HashSet<(u8, u8)>,
 }
 
 impl Watch {
@@ -55,7 +55,7 @@ impl Watch {
             controls,
             proc_root: proc_root.to_owned(),
             candidates: BTreeMap::new(),
-            unsupported: HashMap::new(),
+            unsupported: HashSet::new(),
         };
         watch.probe_installed();
         watch
@@ -76,11 +76,17 @@ impl Watch {
     }
 
     /// Whether a process is still there.
-    pub(super) fn exists(&self, key: ProcessKey) -> bool {
+    fn exists(&self, key: ProcessKey) -> bool {
         let stat = std::fs::read_to_string(self.proc_root.join(key.pid.to_string()).join("stat"));
         stat.ok()
             .and_then(|text| crate::process::proc::stat(&text))
             .is_some_and(|stat| stat.start == key.start)
+    }
+
+    /// Whether a process is gone, or runs another program than an httpd. One that cannot be
+    /// looked at now is taken to be there.
+    pub(super) fn has_left(&mut self, key: ProcessKey) -> bool {
+        !self.exists(key) || self.scanner.program(key.pid) == Some(false)
     }
 
     /// Watches a process of an httpd; `None` while mod_wsgi is not mapped in it.
@@ -103,6 +109,11 @@ impl Watch {
         let pid = look.key.pid;
         if let Err(reason) = self.controls.watch(pid, python) {
             warn!(pid, %reason, "failed to watch a process");
+        }
+        if !self.exists(look.key) {
+            // It went meanwhile, and the probe has nobody left whose exit would end the row.
+            self.controls.unwatch(pid);
+            return None;
         }
         if !look.has_mod_wsgi {
             return None;
@@ -140,7 +151,7 @@ impl Watch {
     }
 
     fn unsupported(&mut self, version: (u8, u8), free_threaded: bool) {
-        if self.unsupported.insert(version, ()).is_none() {
+        if self.unsupported.insert(version) {
             let (major, minor) = version;
             let build = if free_threaded {
                 " (free-threaded)"
@@ -223,10 +234,10 @@ impl Watch {
         events
     }
 
-    /// A process is gone.
+    /// A process is gone. The probe has ended its row itself: by now, the row under this id may
+    /// be another process's.
     pub(super) fn gone(&mut self, key: ProcessKey) {
         self.candidates.remove(&key.pid);
-        self.controls.unwatch(key.pid);
     }
 
     /// What stands on every signal of every watched process.

@@ -129,6 +129,11 @@ impl Metrics {
         add(&self.families.events, kind.label(), 1);
     }
 
+    /// So many more events of a kind were counted elsewhere.
+    pub fn events(&self, kind: EventKind, events: u64) {
+        add(&self.families.events, kind.label(), events);
+    }
+
     /// So many more events were lost at a stage.
     pub fn lost(&self, stage: Stage, events: u64) {
         add(&self.families.events_lost, stage.label(), events);

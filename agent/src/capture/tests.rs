@@ -1,0 +1,221 @@
+//! What is kept comes back; what is no capture is refused, with its line.
+
+use super::*;
+use crate::{
+    event::{Action, FileKey, PythonStack, Registration, Signal, decode::Stamp, testing::encode},
+    process::{Module, ModuleKind, ServerFacts, unknown_dispositions},
+};
+
+const KEY: ProcessKey = ProcessKey { pid: 7, start: 70 };
+
+fn event(what: What) -> Event {
+    Event {
+        when: Instant(5_000),
+        process: KEY,
+        tid: KEY.pid,
+        what,
+    }
+}
+
+fn modules() -> Modules {
+    let module = Module {
+        start: 0x1000,
+        end: 0x2000,
+        path: "/usr/lib/é \"quoted\"\n.so".into(),
+        kind: ModuleKind::ModWsgi,
+    };
+    Modules([module].into())
+}
+
+/// One event of each kind that is kept as it is.
+fn looks() -> Vec<Event> {
+    let mut dispositions = unknown_dispositions();
+    dispositions[Signal::TERM.index()].action = Action::Handler(u64::MAX);
+    let found = Found {
+        parent: None,
+        ns_pid: 1,
+        modules: modules(),
+        server: ServerFacts::default(),
+        container: None,
+        command: "(wsgi:demo)".to_owned(),
+    };
+    vec![
+        event(What::Found(Box::new(found))),
+        event(What::Mapped(modules())),
+        event(What::Inventory(dispositions)),
+        event(What::Exited { code: 0 }),
+    ]
+}
+
+/// One event of each kind that the ring brings, with its record.
+fn records() -> Vec<(Event, Vec<u8>)> {
+    let registration = Registration {
+        signal: Some(Signal::TERM),
+        number: 15,
+        old: Disposition::default(),
+        new: Disposition {
+            action: Action::Handler(0x1234),
+            flags: 0x1000_0000,
+            mask: 1,
+        },
+        errno: 0,
+        contested: false,
+        folded: 3,
+        python: PythonStack::default(),
+    };
+    let file = FileKey {
+        inode: 1,
+        device: 2,
+        generation: 3,
+    };
+    let all = [
+        What::Registration(Box::new(registration)),
+        What::Forked {
+            child: ProcessKey { pid: 8, start: 80 },
+            shares_handlers: true,
+        },
+        What::Executed { file },
+        What::Exited { code: 9 },
+    ];
+    let stamp = Stamp {
+        cpu: 0,
+        sequence: 1,
+    };
+    all.into_iter()
+        .map(|what| {
+            let event = event(what);
+            let record = encode(stamp, &event).expect("a record can bring it");
+            (event, record)
+        })
+        .collect()
+}
+
+fn header() -> Header {
+    Header::new(&Settings {
+        restriction: Restriction::Off,
+        clock: WallClock { offset: -5 },
+    })
+}
+
+fn text(inputs: impl IntoIterator<Item = Input>) -> String {
+    let line = |value: Result<String, _>| value.expect("JSON") + "\n";
+    let mut text = line(serde_json::to_string(&header()));
+    for input in inputs {
+        text.push_str(&line(serde_json::to_string(&input)));
+    }
+    text
+}
+
+/// The error of a capture that must be refused.
+fn refused(text: &str) -> String {
+    read(text.as_bytes())
+        .expect_err("it is no capture")
+        .to_string()
+}
+
+/// What the engine was told is what a replay tells it, in the same order.
+#[test]
+fn every_kind_of_input_comes_back() {
+    let mut inputs = Vec::new();
+    let mut told = Vec::new();
+    for (event, record) in records() {
+        assert_eq!(
+            Input::of(&event).is_some(),
+            matches!(event.what, What::Exited { .. })
+        );
+        inputs.push(Input::of_record(&record));
+        told.push(event);
+    }
+    for event in looks() {
+        inputs.push(Input::of(&event).expect("it is kept as it is"));
+        told.push(event);
+    }
+    let capture = read(text(inputs).as_bytes()).expect("a capture");
+    assert_eq!(capture.events, told);
+    assert_eq!(capture.cut, None);
+    assert_eq!(capture.header, header());
+    assert_eq!(capture.header.settings().restriction, Restriction::Off);
+    assert_eq!(capture.header.settings().clock, WallClock { offset: -5 });
+}
+
+/// Other people's files stay readable: the shape is a promise, and a new one takes a new number.
+#[test]
+fn the_format_is_the_one_that_was_promised() {
+    let written = text([Input::Gone(Instant(1), KEY), Input::of_record(&[0xab, 1])]);
+    assert_eq!(
+        written,
+        "{\"sigblame_capture\":1,\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\"}\n\
+         {\"gone\":[1,{\"pid\":7,\"start\":70}]}\n\
+         {\"record\":\"ab01\"}\n"
+    );
+}
+
+/// The number is looked at before anything that another version may have named otherwise.
+#[test]
+fn another_versions_capture_is_refused_by_its_number() {
+    let other = "{\"sigblame_capture\":2,\"when\":\"tomorrow\"}\n";
+    assert!(refused(other).contains("format 2, this sigblame reads 1"));
+}
+
+#[test]
+fn what_is_no_capture_is_refused() {
+    assert_eq!(refused(""), "the capture is empty");
+    for text in ["{}\n", "\n", "hello\n", "{\"sigblame_capture\":1}\n"] {
+        let error = refused(text);
+        assert!(error.starts_with("line 1 is not a line of"), "{error}");
+    }
+    let header =
+        "{\"sigblame_capture\":1,\"clock\":{\"offset\":0},\"restrict_signal\":\"maybe\"}\n";
+    assert!(refused(header).contains("maybe"));
+}
+
+/// A line that is whole and wrong is damage, also where it is the last one.
+#[test]
+fn garbled_lines_are_refused_with_their_number() {
+    let (_, record) = records().swap_remove(0);
+    let good = Input::of_record(&record);
+    let short = Input::of_record(&record[..record.len() - 1]);
+    let odd = Input::Record("abc".to_owned());
+    let other = Input::Record("é0".to_owned());
+    let sign = Input::Record("+f".to_owned());
+    let few = Input::Inventory(Instant(1), KEY, vec![Disposition::default(); 3]);
+    for (input, reason) in [
+        (short, "bytes"),
+        (odd, "not hexadecimal"),
+        (other, "not hexadecimal"),
+        (sign, "not hexadecimal"),
+        (few, "64 dispositions"),
+    ] {
+        for inputs in [
+            vec![good.clone(), input.clone(), good.clone()],
+            vec![good.clone(), input],
+        ] {
+            let error = refused(&text(inputs));
+            assert!(error.starts_with("line 3 holds no record"), "{error}");
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+    let error = refused(&format!("{}{{\"told\":1}}\n", text([good])));
+    assert!(error.starts_with("line 3 is not a line of"), "{error}");
+}
+
+/// A crash may cut anywhere, also in the middle of a character: what is whole is read.
+#[test]
+fn a_capture_that_is_cut_off_is_read_up_to_the_cut() {
+    let inputs: Vec<Input> = looks().iter().filter_map(Input::of).collect();
+    let text = text(inputs);
+    let bytes = text.as_bytes();
+    let whole = read(bytes).expect("a capture");
+    let first = text.find('\n').expect("a header") + 1;
+    for end in first..bytes.len() {
+        let part = read(&bytes[..end]).expect("a capture that is cut off");
+        let lines = bytes[..end].iter().filter(|byte| **byte == b'\n').count();
+        // A last line that lacks nothing but its newline is whole.
+        let complete = bytes[end] == b'\n' || bytes[end - 1] == b'\n';
+        let events = lines - 1 + usize::from(bytes[end] == b'\n');
+        assert_eq!(part.cut, (!complete).then_some(lines + 1), "at byte {end}");
+        assert_eq!(part.events, whole.events[..events], "at byte {end}");
+    }
+    let error = read(&bytes[..first / 2]).expect_err("half a header tells nothing");
+    assert!(error.to_string().starts_with("line 1"), "{error}");
+}

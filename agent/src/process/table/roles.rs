@@ -1,0 +1,48 @@
+//! Which part a process plays, as far as it shows later than at its birth. Pure.
+
+use super::Table;
+use crate::{
+    event::Signal,
+    process::{
+        ModuleKind, ProcessKey, Role,
+        origin::{self, Owner},
+        server::ServerId,
+    },
+};
+
+impl Table {
+    /// An httpd that goes into the background: the process that was started forks the real
+    /// master and exits before it has served (`apr_proc_detach`, in the MPM's pre-config).
+    pub(super) fn promote(&mut self, left: ProcessKey, server: ServerId) {
+        for process in self.processes.values_mut() {
+            if process.parent == Some(left) && process.role != Role::Child {
+                process.role = Role::Master;
+                self.servers.set_master(server, process.key);
+            }
+        }
+    }
+
+    /// Tells embedded workers from daemons by who owns SIGTERM.
+    pub(super) fn update_role(&mut self, key: ProcessKey) {
+        let Some(process) = self.get_mut(key) else {
+            return;
+        };
+        let term = process.dispositions[Signal::TERM.index()].action;
+        let Some(Owner::Module { kind, .. }) = origin::owner(&process.modules, false, term) else {
+            return;
+        };
+        process.serves |= matches!(
+            kind,
+            ModuleKind::Httpd | ModuleKind::Mpm | ModuleKind::ModWsgi
+        );
+        if matches!(process.role, Role::Embedded | Role::Daemon) {
+            process.role = match kind {
+                // `wsgi_start_process` takes SIGTERM in each daemon (mod_wsgi 4.x to 6.x).
+                ModuleKind::ModWsgi => Role::Daemon,
+                // A helper process of another module: mod_cgid's daemon takes SIGTERM, too.
+                ModuleKind::HttpdPart => Role::Child,
+                _ => process.role,
+            };
+        }
+    }
+}
