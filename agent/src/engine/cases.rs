@@ -3,7 +3,7 @@
 use super::{
     Engine,
     events::{
-        CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found,
+        CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found, modules,
         on_thread, set,
     },
 };
