@@ -3,7 +3,7 @@
 use super::{
     Engine,
     events::{
-        CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found,
+        CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found, modules,
         on_thread, set,
     },
 };
@@ -332,4 +332,26 @@ fn the_message_names_who_did_it() {
         finding.evidence.change.new.owner.as_deref(),
         Some("libpython3.11.so.1.0")
     );
+}
+
+/// What a worker inherited may be as old as its master's last look at itself: it is not believed
+/// before the worker's own maps were read, and a master's are not believed at all.
+#[test]
+fn only_a_workers_own_maps_are_believed() {
+    let settings = Settings {
+        restriction: Restriction::On,
+        clock: WallClock { offset: 0 },
+    };
+    let mut engine = Engine::new(settings);
+    engine.step(found(MASTER, None));
+    engine.step(fork(MASTER, WORKER, false));
+    engine.step(fork(WORKER, CHILD, false));
+    let take = |process| set(process, Signal::TERM, MPM, LIBRARY, &[]);
+    let ignore = set(WORKER, Signal::PIPE, Action::Default, Action::Ignore, &[]);
+    assert!(!engine.table.knows_handlers(&take(WORKER)));
+    assert!(engine.table.knows_handlers(&ignore), "no handler, no owner");
+    engine.step(event(WORKER, What::Mapped(modules())));
+    assert!(engine.table.knows_handlers(&take(WORKER)));
+    assert!(!engine.table.knows_handlers(&take(MASTER)));
+    assert!(engine.table.knows_handlers(&take(CHILD)), "exempt");
 }

@@ -21,7 +21,7 @@ pub(super) const MOD_WSGI: Action = Action::Handler(0x3000);
 pub(super) const PYTHON: Action = Action::Handler(0x4000);
 pub(super) const LIBRARY: Action = Action::Handler(0x5000);
 
-fn modules() -> Modules {
+pub(super) fn modules() -> Modules {
     let kinds = [
         ("apache2", ModuleKind::Httpd),
         ("mod_mpm_event.so", ModuleKind::Mpm),

@@ -44,6 +44,8 @@ pub struct Process {
     serves: bool,
     /// The modules were read for the event that comes next.
     fresh: bool,
+    /// The modules were those of the parent when it forked, and not read from this process.
+    inherited: bool,
 }
 
 /// A registration, with all that the table knows about it.
@@ -104,6 +106,7 @@ impl Table {
                 if let Some(process) = self.get_mut(key) {
                     process.modules = modules;
                     process.fresh = true;
+                    process.inherited = false;
                 }
                 self.update_role(key);
             }
@@ -153,20 +156,25 @@ impl Table {
             .count()
     }
 
-    /// Whether an address in this process belongs to a module that is known: if not, a look at
-    /// its maps is due before the event is applied.
+    /// Whether the owners of a registration's handlers can be told from what is known: if not, a
+    /// look at the process's maps is due before the event is applied.
+    ///
+    /// A master unloads and loads its modules whenever it (re)starts, so that another module may
+    /// lie at an address that is known; what a worker inherited may be as old. A worker itself
+    /// unloads nothing.
     #[must_use]
     pub fn knows_handlers(&self, event: &Event) -> bool {
         let What::Registration(registration) = &event.what else {
             return true;
         };
-        let Some(process) = self.get(event.process) else {
+        let Some(process) = self.get(event.process).filter(|p| p.role != Role::Child) else {
             return true;
         };
+        let may_be_old = process.inherited || process.role == Role::Master;
         [registration.old.action, registration.new.action]
             .iter()
             .all(|action| match action {
-                Action::Handler(address) => process.modules.at(*address).is_some(),
+                Action::Handler(address) => !may_be_old && process.modules.at(*address).is_some(),
                 _ => true,
             })
     }
@@ -180,6 +188,7 @@ impl Table {
     fn found(&mut self, key: ProcessKey, found: Found) {
         if let Some(known) = self.get_mut(key) {
             known.modules = found.modules.clone();
+            known.inherited = false;
             known.ns_pid = Some(found.ns_pid);
             let server = known.server;
             let is_master = known.role == Role::Master;
@@ -212,6 +221,7 @@ impl Table {
             takeovers: Takeovers::default(),
             serves: false,
             fresh: false,
+            inherited: false,
         };
         self.processes.insert(key.pid, process);
     }
@@ -238,6 +248,7 @@ impl Table {
             takeovers: Takeovers::default(),
             serves: false,
             fresh: false,
+            inherited: true,
             ..from.clone()
         };
         self.processes.insert(child.pid, process);
