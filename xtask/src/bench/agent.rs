@@ -116,8 +116,9 @@ impl Agent {
     /// that nothing was lost or folded.
     pub(super) fn check(&self, before: u64, events: u32) -> Result<()> {
         let expected = before + u64::from(events);
-        let enough = || self.seen().is_ok_and(|seen| seen >= expected).then_some(());
-        wait_for(PATIENCE, enough);
+        let enough = || stop::asked() || self.seen().is_ok_and(|seen| seen >= expected);
+        wait_for(PATIENCE, || enough().then_some(()));
+        stop::check()?;
         thread::sleep(TICK);
         let text = self.metrics()?;
         let seen = sum(&text, "sigblame_registrations_total", &TOGGLED);
