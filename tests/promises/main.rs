@@ -6,8 +6,10 @@
 mod dashboards;
 mod deploy;
 mod files;
+mod floors;
 mod known;
 mod kubernetes;
 mod metrics;
 mod rules;
 mod runbooks;
+mod source;
