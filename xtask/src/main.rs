@@ -12,6 +12,7 @@ use crate::packages::Group;
 mod ci;
 mod packages;
 mod progress;
+mod record;
 mod run;
 mod setup;
 mod stop;
@@ -38,6 +39,8 @@ enum Task {
     Run(run::Options),
     /// Installs what the tests need and runs all that can run here.
     Test(test::Options),
+    /// Records the demo site anew, as root, for the tests that replay it.
+    Record,
     /// Runs what continuous integration runs: formatting, clippy, documentation, tests.
     Ci,
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Setup { groups } => setup::setup(&groups).map(|()| ExitCode::SUCCESS),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
+        Task::Record => record::record(),
         Task::Ci => ci::ci(),
     });
     match outcome {
