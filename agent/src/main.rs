@@ -84,7 +84,9 @@ fn run(args: &RunArgs) -> Result<ExitCode> {
         let listener = http::bind(config.web.listen_address).await?;
         let shared = http::Shared::new(Metrics::new()?, Store::new(config.findings.keep));
         let probe = load::load(layout::ROWS)?;
-        info!(address = %config.web.listen_address, "serving");
+        // Not the one that was asked for: port 0 asks for any.
+        let address = listener.local_addr().context("failed to read the port")?;
+        info!(%address, "serving");
         let (stop_server, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(http::serve(listener, shared.clone(), async {
             let _ = stopped.await;
@@ -130,7 +132,6 @@ fn trace(args: &TraceArgs) -> Result<ExitCode> {
         let tell = Tell::new(shared, output, colour(io::stdout().is_terminal()));
         let (agent, ring) = Agent::new(&config, probe, tell);
         let (_keep, stop) = oneshot::channel();
-        eprintln!("tracing registrations; Ctrl-C ends it");
         agent.run(ring, move || Ok(reload.load()?), stop).await
     })?;
     Ok(ExitCode::SUCCESS)

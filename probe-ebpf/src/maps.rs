@@ -11,9 +11,10 @@
 //! | `STASH` | 4,096 rows of 56 bytes, about 0.5 MiB with the table's own |
 //! | the rest | below 16 KiB |
 
-use core::{intrinsics::AtomicOrdering, ptr::read_volatile};
+use core::{cell::UnsafeCell, intrinsics::AtomicOrdering, ptr::read_volatile};
 
 use aya_ebpf::{
+    bindings::{BPF_EXIST, BPF_NOEXIST},
     helpers::generated as helper,
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
@@ -78,6 +79,33 @@ static KERNEL: RawKernel = RawKernel {
     enter_action: 0,
     exit_result: 0,
 };
+
+/// How many rows `STASH` has.
+///
+/// While it is zero, as it is nearly always, the exit of a call that nobody watches needs no
+/// look-up: it is the path that every `rt_sigaction` of the host takes.
+static STASHED: Counter = Counter(UnsafeCell::new(0));
+
+#[repr(transparent)]
+struct Counter(UnsafeCell<u64>);
+
+// SAFETY: it is changed by atomic additions only, and read as one word.
+unsafe impl Sync for Counter {}
+
+impl Counter {
+    #[inline(always)]
+    fn add(&self, amount: u64) {
+        // SAFETY: a static of the right size and alignment.
+        unsafe { add(self.0.get(), amount) };
+    }
+
+    /// A thread sees its own additions, on whichever processor it made them.
+    #[inline(always)]
+    fn is_zero(&self) -> bool {
+        // SAFETY: as above; another processor's addition may come too late to be seen.
+        unsafe { read_volatile(self.0.get()) == 0 }
+    }
+}
 
 /// What the entry of a registration leaves for its exit.
 #[repr(C)]
@@ -178,23 +206,35 @@ pub fn process(tgid: u32) -> Option<&'static RawProcess> {
 /// Leaves a registration's entry for its exit.
 #[inline(always)]
 pub fn stash(thread: u64, entry: &Stash) -> Result<(), Miss> {
-    STASH.insert(thread, entry, 0).map_err(|_| Miss::NoStash)
+    if STASH.insert(thread, entry, BPF_NOEXIST.into()).is_ok() {
+        STASHED.add(1);
+        return Ok(());
+    }
+    // Full, or left by a call whose exit was not seen.
+    STASH
+        .insert(thread, entry, BPF_EXIST.into())
+        .map_err(|_| Miss::NoStash)
 }
 
 /// Takes what the entry left; `None` for a call that was not stashed.
 #[inline(always)]
 pub fn unstash(thread: u64) -> Option<Stash> {
+    if STASHED.is_zero() {
+        return None;
+    }
     let row = STASH.get_ptr(thread)?;
     // SAFETY: a live element that only this thread inserts and removes.
     let entry = unsafe { *row };
-    let _ = STASH.remove(thread);
+    forget(thread);
     Some(entry)
 }
 
 /// Forgets what a thread's entry left: the thread dies inside the call.
 #[inline(always)]
 pub fn forget(thread: u64) {
-    let _ = STASH.remove(thread);
+    if !STASHED.is_zero() && STASH.remove(thread).is_ok() {
+        STASHED.add(1_u64.wrapping_neg());
+    }
 }
 
 /// Charges one record to a process; `None` when its limit is reached, and otherwise how many

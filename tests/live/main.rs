@@ -1,3 +1,22 @@
 //! What needs root, a real server and a real kernel. `cargo xtask test` runs it, one test at a time.
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test a panic is the right end, also in what several tests share"
+)]
 
+mod background;
+mod bad_input;
+mod capabilities;
+mod children;
+mod clean;
+mod demo_routes;
+mod doctor;
+mod flood;
+mod interpreters;
+mod late_start;
+mod odd_calls;
+mod prometheus;
+mod restrict_off;
 mod server;
+mod short_lived;
+mod support;

@@ -16,16 +16,18 @@ use rustix::process::Signal;
 
 use crate::{
     http::{self, Response},
-    process::{Ended, Scoped},
+    process::Ended,
     scratch::Scratch,
     wait_for,
 };
 
 mod config;
 mod install;
+mod master;
 
 pub use config::{Builder, Place};
 pub use install::Installation;
+use master::{Detached, Master};
 
 /// How long a server may take to start, to restart, and to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -65,14 +67,14 @@ impl Mpm {
 #[derive(Debug)]
 pub struct Httpd {
     // Fields drop in this order: the processes go before their directory.
-    process: Scoped,
+    process: Master,
     port: u16,
     scratch: Scratch,
 }
 
 impl Httpd {
     /// Starts what `builder` describes and waits until it answers, without waking an application.
-    fn start(builder: &Builder) -> Result<(Scoped, u16)> {
+    fn start(builder: &Builder) -> Result<(Master, u16)> {
         // Between our look and httpd's bind somebody else may take the port.
         for _ in 0..3 {
             let port = http::free_port()?;
@@ -83,7 +85,7 @@ impl Httpd {
                 .context("failed to make the server's output file")?;
             let mut command = Command::new(&builder.installation.httpd);
             command
-                .args(["-DFOREGROUND", "-f"])
+                .arg("-f")
                 .arg(&config)
                 .current_dir("/")
                 // CPython derives its prefix from PATH, so a tester's own Python must not be on it.
@@ -97,7 +99,12 @@ impl Httpd {
                 .stdin(Stdio::null())
                 .stdout(output.try_clone()?)
                 .stderr(output);
-            let process = Scoped::spawn(&mut command, GRACE)?;
+            let process = if builder.background {
+                Detached::start(&mut command, &dir.join("httpd.pid"))
+                    .with_context(|| read_logs(dir))?
+            } else {
+                Master::foreground(&mut command)?
+            };
             let answered = wait_for(PATIENCE, || {
                 if process.has_ended() {
                     return Some(false);
@@ -121,7 +128,7 @@ impl Httpd {
         bail!("failed to find a port for httpd: each one was taken before httpd had it");
     }
 
-    fn from_parts(process: Scoped, port: u16, scratch: Scratch) -> Self {
+    fn from_parts(process: Master, port: u16, scratch: Scratch) -> Self {
         Self {
             process,
             port,

@@ -1,7 +1,7 @@
 //! The harness of the tests, and of `cargo xtask run`: real servers and scoped processes.
 //!
-//! Nothing here knows the agent. Whatever this library starts, it ends: by process id, never by
-//! name, and the kernel ends it should we be killed.
+//! Nothing here is built with the agent, which is a program to this library. Whatever it starts, it
+//! ends: by process id, never by name, and the kernel ends it should we be killed.
 
 use std::{
     env,
@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+pub mod agent;
 pub mod demo;
 pub mod http;
 pub mod httpd;

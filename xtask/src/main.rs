@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::packages::Group;
 
+mod bench;
 mod ci;
 mod packages;
 mod progress;
@@ -41,6 +42,11 @@ enum Task {
     Test(test::Options),
     /// Records the demo site anew, as root, for the tests that replay it.
     Record,
+    /// Measures what sigblame costs, beside bpftrace with the same filter.
+    Bench(bench::Options),
+    /// The load of `bench`, in a process of its own.
+    #[command(hide = true)]
+    BenchLoad(bench::LoadOptions),
     /// Runs what continuous integration runs: formatting, clippy, documentation, tests.
     Ci,
 }
@@ -52,6 +58,8 @@ fn main() -> ExitCode {
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
         Task::Record => record::record(),
+        Task::Bench(options) => bench::bench(&options),
+        Task::BenchLoad(options) => bench::run_load(&options).map(|()| ExitCode::SUCCESS),
         Task::Ci => ci::ci(),
     });
     match outcome {

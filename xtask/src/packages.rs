@@ -22,8 +22,10 @@ pub(crate) enum Group {
     Linker,
     /// The demo server, and the tests that need a real one.
     Demo,
-    /// The other programs that tests and benchmarks compare with.
+    /// The other programs that tests compare with.
     Test,
+    /// The tool that benchmarks compare with.
+    Bench,
 }
 
 impl Group {
@@ -33,6 +35,7 @@ impl Group {
             Self::Linker => "packages to build bpf-linker",
             Self::Demo => "packages for the demo server",
             Self::Test => "packages for the tests",
+            Self::Bench => "packages for the benchmark",
         }
     }
 }
@@ -92,7 +95,7 @@ const PACKAGES: &[Package] = &[
         "prometheus-alertmanager",
         Proof::Program("amtool"),
     ),
-    package(Group::Test, "bpftrace", Proof::Program("bpftrace")),
+    package(Group::Bench, "bpftrace", Proof::Program("bpftrace")),
     // What `python3 -m venv` puts into a new environment.
     package(
         Group::Test,

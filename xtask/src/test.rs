@@ -87,7 +87,7 @@ fn prepare(options: &Options) -> Result<()> {
 
 /// Tracepoints are described there. Without it the tests say what is missing, so that a failure
 /// here is no more than a remark.
-fn mount_tracefs() {
+pub(crate) fn mount_tracefs() {
     let at = Path::new("/sys/kernel/tracing");
     if at.join("events").exists() {
         return;

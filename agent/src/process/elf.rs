@@ -55,7 +55,7 @@ impl Image {
     /// What to add to the file's addresses, given one *executable* mapping of the file.
     ///
     /// Two segments may share a page of the file, so an offset alone does not tell which one
-    /// is mapped; the X flag does (kernel.md K3 item 24: seen with polars).
+    /// is mapped; the X flag does (seen with polars, whose first two segments share a page).
     #[must_use]
     pub fn bias(&self, start: u64, end: u64, offset: u64) -> Option<u64> {
         let mapped_end = offset.saturating_add(end.saturating_sub(start));

@@ -12,7 +12,7 @@ use std::{
 use super::{
     files::{self, FileCache},
     proc::FileId,
-    scan::UprobeTarget,
+    python_file::UprobeTarget,
 };
 
 /// Where distributions and `make install` put `libpython3.*`. A file elsewhere is found when a

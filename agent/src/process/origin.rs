@@ -135,6 +135,9 @@ pub fn owner(modules: &Modules, fresh: bool, action: Action) -> Option<Owner> {
 /// `old` and `new` own the handlers before and after; `None` where there is no handler.
 #[must_use]
 pub fn origin(registration: &Registration, old: Option<&Owner>, new: Option<&Owner>) -> Origin {
+    if is_c_librarys_own(registration) && !new.is_some_and(Owner::is_foreign) {
+        return Origin::Server;
+    }
     if let Some(innermost) = registration.python.frames.first() {
         let importing = is_import_system(innermost);
         let python = new.is_some_and(|owner| owner.is(ModuleKind::Python));
@@ -150,8 +153,7 @@ pub fn origin(registration: &Registration, old: Option<&Owner>, new: Option<&Own
     match (registration.new.action, new) {
         (Action::Handler(_), Some(owner)) if owner.is_foreign() => Origin::Application,
         (Action::Handler(_), Some(owner)) if owner.is(ModuleKind::Python) => Origin::Interpreter,
-        // glibc's own signals 32 and 33, or an owner that nobody can name any more: without a
-        // frame and without an owner there is no one to blame.
+        // Without a frame and without an owner there is no one to blame.
         (Action::Handler(_), _) => Origin::Server,
         // A library puts back what it had replaced, from a thread without Python.
         _ if old.is_some_and(Owner::is_foreign) => Origin::Application,
@@ -162,6 +164,13 @@ pub fn origin(registration: &Registration, old: Option<&Owner>, new: Option<&Own
         _ if registration.signal == Some(Signal::XFSZ) => Origin::Interpreter,
         _ => Origin::Server,
     }
+}
+
+/// Whether the signal is one that the C library keeps to itself: it takes 33 when a process makes its
+/// first thread, whoever asks for that, and refuses both to its callers (glibc's `SIGCANCEL` and
+/// `SIGSETXID`, sysdeps/unix/sysv/linux/internal-signals.h, 2.2 to 2.41; musl has the same two).
+fn is_c_librarys_own(registration: &Registration) -> bool {
+    matches!(registration.number, 32 | 33)
 }
 
 /// How the registration was made: through Python's `signal.signal`, or past it.
@@ -258,6 +267,23 @@ mod tests {
         assert_eq!(origin(&set, None, Some(&python)), Origin::Interpreter);
         let extension = module(ModuleKind::Other);
         assert_eq!(origin(&set, None, Some(&extension)), Origin::Application);
+    }
+
+    /// A thread that Python starts, the first of its process, makes glibc take its own signal 33;
+    /// a library that takes it past glibc is the application's.
+    #[test]
+    fn the_c_librarys_own_signals_are_nobodys_doing() {
+        let frames = [("/usr/lib/python3.11/threading.py", "Thread.start")];
+        let signal = Signal::new(33).unwrap();
+        let set = registration(signal, Action::Handler(7), &frames);
+        let cases = [
+            (module(ModuleKind::Libc), Origin::Server),
+            (Owner::Unknown, Origin::Server),
+            (module(ModuleKind::Other), Origin::Application),
+        ];
+        for (owner, expected) in cases {
+            assert_eq!(origin(&set, None, Some(&owner)), expected, "{owner:?}");
+        }
     }
 
     /// Without a frame, the handler's owner decides.

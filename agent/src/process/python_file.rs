@@ -1,12 +1,17 @@
 //! The interpreter in a file: where CPython's runtime is, and of which version. Pure and total.
 //!
-//! Sources: cpython.md sections 5 and 6. `_PyRuntime` (3.7 and later) is in the dynamic symbols
+//! `_PyRuntime` (`Python/pylifecycle.c`, 3.7 and later) is in the dynamic symbols
 //! of every libpython, of statically linked programs, and of a mod_wsgi that was linked against
 //! a static libpython, stripped or not.
 
+use std::path::PathBuf;
+
 use object::{ReadRef, elf, read::elf::Sym as _};
 
-use super::elf::{E, Elf, ElfError};
+use super::{
+    elf::{E, Elf, ElfError},
+    proc::FileId,
+};
 
 /// The interpreter in a file. Addresses are the file's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +33,23 @@ pub struct PythonFile {
 pub struct PythonAt {
     /// Address of `_PyRuntime` in the process.
     pub runtime: u64,
+    /// Major and minor version.
+    pub version: (u8, u8),
+    /// Built without the global interpreter lock: other layouts.
+    pub free_threaded: bool,
+}
+
+/// Where to put the uprobe that sees an interpreter start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UprobeTarget {
+    /// A path that leads to the file now, through the process; gone when the process is.
+    pub path: PathBuf,
+    /// The file: one uprobe serves every process that maps it.
+    pub file: FileId,
+    /// Offset of `Py_InitializeFromConfig` in the file.
+    pub offset: u64,
+    /// From that function's address to `_PyRuntime`'s, wrapping.
+    pub distance: u64,
     /// Major and minor version.
     pub version: (u8, u8),
     /// Built without the global interpreter lock: other layouts.

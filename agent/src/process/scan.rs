@@ -24,7 +24,10 @@ use super::{
     modules::{self, Mapped},
     proc::{self, FileId, Mapping, Stat},
 };
-pub use super::{directory::ScanError, python_file::PythonAt};
+pub use super::{
+    directory::ScanError,
+    python_file::{PythonAt, UprobeTarget},
+};
 
 /// Looks at a process that changes under us, before it is taken for gone.
 const TRIES: usize = 3;
@@ -42,23 +45,6 @@ pub struct Look {
     pub uprobes: Vec<UprobeTarget>,
     /// mod_wsgi is mapped: without it, the process is none of our business.
     pub has_mod_wsgi: bool,
-}
-
-/// Where to put the uprobe that sees an interpreter start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UprobeTarget {
-    /// A path that leads to the file now, through the process; gone when the process is.
-    pub path: PathBuf,
-    /// The file: one uprobe serves every process that maps it.
-    pub file: FileId,
-    /// Offset of `Py_InitializeFromConfig` in the file.
-    pub offset: u64,
-    /// From that function's address to `_PyRuntime`'s, wrapping.
-    pub distance: u64,
-    /// Major and minor version.
-    pub version: (u8, u8),
-    /// Built without the global interpreter lock: other layouts.
-    pub free_threaded: bool,
 }
 
 /// Looks at processes and remembers the files it has read.
@@ -126,7 +112,10 @@ impl Scanner {
             return None;
         }
         let mapped = self.mapped(&directory).ok()??;
-        same()?.then(|| modules::modules(&mapped))
+        // A process that ends gives its memory back before anything else, perhaps while we read:
+        // what is not mapped then is no anonymous memory. Only with it does the program go.
+        let has_memory = directory.program().ok()?.is_some();
+        (has_memory && same()?).then(|| modules::modules(&mapped))
     }
 
     /// Whether a process runs httpd; `None` when it is gone or cannot be read.

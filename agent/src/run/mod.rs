@@ -147,8 +147,10 @@ impl Agent {
         let looks = self.watch.scan();
         let seen: Vec<ProcessKey> = looks.iter().map(|look| look.key).collect();
         let known = self.engine.table.processes().map(|process| process.key);
-        let gone: Vec<ProcessKey> = known
-            .filter(|key| !seen.contains(key) && !self.watch.exists(*key))
+        let gone: Vec<ProcessKey> = known.filter(|key| !seen.contains(key)).collect();
+        let gone: Vec<ProcessKey> = gone
+            .into_iter()
+            .filter(|key| self.watch.has_left(*key))
             .collect();
         for key in gone {
             let what = What::Exited { code: 0 };
@@ -227,8 +229,9 @@ impl Agent {
             return Ok(());
         }
         if !known {
-            if let Some(found) = self.watch.look(key.pid, event.when) {
+            if let Some(found) = self.watch.stranger(key, event.when) {
                 self.whole(found);
+                self.scan();
             }
             return Ok(());
         }
@@ -277,8 +280,15 @@ impl Agent {
     }
 
     fn look_at_candidates(&mut self) -> Result<()> {
-        for event in self.watch.candidates(clock::now()) {
+        let admitted = self.watch.candidates(clock::now());
+        let is_new = !admitted.is_empty();
+        for event in admitted {
             self.whole(event);
+        }
+        // Where its exec was heard late, the server may have made workers that the probe did not
+        // take for a watched process's children.
+        if is_new {
+            self.scan();
         }
         Ok(())
     }

@@ -68,6 +68,9 @@ impl Tell {
 
     pub(super) fn ready(&self) {
         self.shared.set_ready();
+        if let Output::Trace { .. } = self.output {
+            eprintln!("tracing registrations; Ctrl-C ends it");
+        }
     }
 
     pub(super) fn event(&self, kind: EventKind) {

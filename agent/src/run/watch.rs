@@ -5,7 +5,7 @@
 //! candidate, and is looked at again at growing intervals.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
     time::{Duration, Instant as Moment},
 };
@@ -45,7 +45,7 @@ pub(super) struct Watch {
     proc_root: PathBuf,
     candidates: BTreeMap<u32, Candidate>,
     /// Versions that were met and have no layout row: said once each.
-    unsupported: HashMap<(u8, u8), ()>,
+    unsupported: HashSet<(u8, u8)>,
 }
 
 impl Watch {
@@ -55,7 +55,7 @@ impl Watch {
             controls,
             proc_root: proc_root.to_owned(),
             candidates: BTreeMap::new(),
-            unsupported: HashMap::new(),
+            unsupported: HashSet::new(),
         };
         watch.probe_installed();
         watch
@@ -76,15 +76,24 @@ impl Watch {
     }
 
     /// Whether a process is still there.
-    pub(super) fn exists(&self, key: ProcessKey) -> bool {
+    fn exists(&self, key: ProcessKey) -> bool {
         let stat = std::fs::read_to_string(self.proc_root.join(key.pid.to_string()).join("stat"));
         stat.ok()
             .and_then(|text| crate::process::proc::stat(&text))
             .is_some_and(|stat| stat.start == key.start)
     }
 
+    /// Whether a process is gone, or runs another program than an httpd. One that cannot be
+    /// looked at now is taken to be there.
+    pub(super) fn has_left(&mut self, key: ProcessKey) -> bool {
+        !self.exists(key) || self.scanner.program(key.pid) == Some(false)
+    }
+
     /// Watches a process of an httpd; `None` while mod_wsgi is not mapped in it.
     pub(super) fn admit(&mut self, look: Look, when: Instant) -> Option<Event> {
+        if !look.has_mod_wsgi && !self.candidates.contains_key(&look.key.pid) {
+            return None;
+        }
         for target in &look.uprobes {
             self.probe(target);
         }
@@ -145,7 +154,7 @@ impl Watch {
     }
 
     fn unsupported(&mut self, version: (u8, u8), free_threaded: bool) {
-        if self.unsupported.insert(version, ()).is_none() {
+        if self.unsupported.insert(version) {
             let (major, minor) = version;
             let build = if free_threaded {
                 " (free-threaded)"
@@ -166,6 +175,22 @@ impl Watch {
                 None
             }
         }
+    }
+
+    /// A watched process that the table does not know makes a registration: it belongs to a
+    /// server that was not found yet, or to an httpd without mod_wsgi. The latter is left alone
+    /// from now on, or one that registers with each request (mod_php does) would have us look at
+    /// it each time; the scan each minute will notice when it loads mod_wsgi.
+    pub(super) fn stranger(&mut self, key: ProcessKey, when: Instant) -> Option<Event> {
+        let look = self.scanner.look(key.pid).ok().flatten()?;
+        if look.key != key {
+            return None;
+        }
+        if !look.has_mod_wsgi && !self.candidates.contains_key(&key.pid) {
+            self.controls.unwatch(key.pid);
+            return None;
+        }
+        self.admit(look, when)
     }
 
     /// What is mapped in a process now.
@@ -223,6 +248,7 @@ impl Watch {
             candidate.next = now + candidate.interval;
             if now - candidate.since > PATIENCE {
                 self.candidates.remove(&pid);
+                self.controls.unwatch(pid);
             }
         }
         events

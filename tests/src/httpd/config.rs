@@ -45,6 +45,7 @@ pub struct Builder {
     pub(super) scratch: Scratch,
     pub(super) installation: Installation,
     pub(super) env: Vec<(String, String)>,
+    pub(super) background: bool,
     mpm: Mpm,
     children: u32,
     threads: u32,
@@ -69,6 +70,7 @@ impl Builder {
             scratch,
             installation,
             env: Vec::new(),
+            background: false,
             mpm,
             children: 1,
             threads: 5,
@@ -106,6 +108,13 @@ impl Builder {
             }
         }
         Ok(self)
+    }
+
+    /// Starts it as a service is started: the process that we start makes the master and ends.
+    #[must_use]
+    pub fn background(mut self) -> Self {
+        self.background = true;
+        self
     }
 
     /// How many embedded children there are.

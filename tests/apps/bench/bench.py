@@ -1,0 +1,62 @@
+"""The application of `cargo xtask bench`: calls into C from a stack of exactly `frames` frames.
+
+`/toggle/1500/20` changes SIGUSR2 1,500 times from a stack of 20 frames, `/repeat/…` sets SIGPIPE
+to what it is. The answer is one line of JSON.
+
+Every frame has a code object and a file name of its own, as in an application with a framework
+and middleware: a function that called itself would be cheaper to record than real stacks are.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import types
+
+import mod_wsgi
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# PyDLL keeps the interpreter lock: nothing but the calls is in the time.
+LIBRARY = ctypes.PyDLL(os.path.join(HERE, "libbench.so"))
+KINDS = {
+    "toggle": (LIBRARY.bench_toggle, signal.SIGUSR2),
+    "repeat": (LIBRARY.bench_repeat, signal.SIGPIPE),
+}
+for function, _number in KINDS.values():
+    function.argtypes = [ctypes.c_int, ctypes.c_int]
+    function.restype = ctypes.c_longlong
+
+
+def step(rest, function, number, calls):
+    """One frame of the stack; the innermost one calls C."""
+    if rest:
+        return rest[0](rest[1:], function, number, calls)
+    return function(number, calls)
+
+
+def layer(index):
+    """`step` as if it stood in another file under another name."""
+    name = f"Layer{index}.handle"
+    changes = {"co_filename": os.path.join(HERE, f"layer_{index:03}.py"), "co_name": "handle"}
+    if hasattr(step.__code__, "co_qualname"):
+        changes["co_qualname"] = name
+    return types.FunctionType(step.__code__.replace(**changes), globals(), name)
+
+
+LAYERS = tuple(layer(index) for index in range(127))
+
+
+def application(environ, start_response):
+    """The outermost frame."""
+    _, kind, calls, frames = environ["PATH_INFO"].split("/")
+    function, number = KINDS[kind]
+    first, *rest = LAYERS[: int(frames) - 1]
+    answer = {
+        "pid": os.getpid(),
+        "nanoseconds": first(tuple(rest), function, number, int(calls)),
+        "python": sys.version.split()[0],
+        "mod_wsgi": ".".join(map(str, mod_wsgi.version)),
+    }
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(answer).encode()]

@@ -1,0 +1,85 @@
+//! A clean application gives no finding, whatever its server goes through.
+
+use sigblame_tests::{
+    agent::{Agent, Trace},
+    demo::{self, DAEMON_MOUNT},
+    httpd::{Httpd, Mpm},
+    wait_for,
+};
+
+use crate::support::{PATIENCE, ask_often};
+
+/// What httpd, mod_wsgi and the interpreter register is never taken for the application's: not at
+/// the start, in 200 requests, a graceful restart, 200 more and the stop.
+#[test]
+fn clean_site_is_quiet_through_its_whole_life() {
+    let agent = Agent::start().unwrap();
+    for mpm in Mpm::ALL {
+        let trace = Trace::start(&["--all"]).unwrap();
+        let server = demo::start(mpm).unwrap();
+        let seen = live(&agent, server, trace, mpm);
+        // The master, an embedded worker and a daemon, each of both generations.
+        assert!(
+            seen >= 5,
+            "{mpm:?}: the whole life was traced, {seen} processes"
+        );
+    }
+}
+
+/// The same for an agent and a trace that come when the server is already there.
+#[test]
+fn clean_site_is_quiet_for_an_agent_that_comes_later() {
+    for mpm in Mpm::ALL {
+        let server = demo::start(mpm).unwrap();
+        clicks(&server, 20);
+        let agent = Agent::start().unwrap();
+        let trace = Trace::start(&["--all"]).unwrap();
+        let seen = live(&agent, server, trace, mpm);
+        assert!(
+            seen >= 3,
+            "{mpm:?}: the second half was traced, {seen} processes"
+        );
+    }
+}
+
+/// Requests, a graceful restart, requests and the stop. How many processes registered something.
+fn live(agent: &Agent, server: Httpd, trace: Trace, mpm: Mpm) -> usize {
+    let master = server.pid();
+    clicks(&server, 200);
+    server.graceful().unwrap();
+    clicks(&server, 200);
+    assert!(!server.stop().unwrap().forced);
+    let is_gone = || {
+        agent
+            .metrics()
+            .unwrap()
+            .sum("sigblame_events_total", &[("kind", "exit")])
+    };
+    assert!(wait_for(PATIENCE, || (is_gone() >= 3.0).then_some(())).is_some());
+
+    let lines = trace.finish(master).unwrap();
+    for line in &lines {
+        assert_ne!(line["origin"], "application", "{mpm:?}: {line:#}");
+    }
+    assert_eq!(agent.findings(master).unwrap().len(), 0, "{mpm:?}");
+    assert_eq!(
+        agent
+            .metrics()
+            .unwrap()
+            .sum("sigblame_events_lost_total", &[]),
+        0.0
+    );
+    let mut pids: Vec<u64> = lines
+        .iter()
+        .filter_map(|line| line["worker"]["pid"].as_u64())
+        .collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids.len()
+}
+
+fn clicks(server: &Httpd, times: usize) {
+    for mount in ["", DAEMON_MOUNT] {
+        ask_often(server, &format!("{mount}/clean/?json"), times / 2);
+    }
+}

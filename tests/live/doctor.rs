@@ -1,0 +1,58 @@
+//! `sigblame doctor` on this host, which can run the agent: else no live test could.
+
+use std::process::Command;
+
+use serde_json::Value;
+use sigblame_tests::{
+    agent::{Said, run_to_end},
+    agent_program, demo,
+    httpd::Mpm,
+};
+
+use crate::support::PATIENCE;
+
+fn doctor(arguments: &[&str]) -> Said {
+    let mut command = Command::new(agent_program().unwrap());
+    command.arg("doctor").args(arguments);
+    run_to_end(&mut command, PATIENCE).unwrap()
+}
+
+/// All is well, and still the row of a hook that had to step down shows what was refused. The text
+/// and the JSON say the same.
+#[test]
+fn doctor_finds_this_host_fit_and_shows_what_was_refused() {
+    let server = demo::start(Mpm::Event).unwrap();
+    let (text, json) = (doctor(&[]), doctor(&["--json"]));
+    for said in [&text, &json] {
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert_eq!(said.errors, "", "{said:?}");
+    }
+    assert!(
+        text.output.contains("sigblame can do its main job here."),
+        "{text:?}"
+    );
+    let report: Value = serde_json::from_str(&json.output).unwrap();
+    assert_eq!(report["ok"], true, "{report:#}");
+    let checks = report["checks"].as_array().unwrap();
+    for check in checks {
+        let name = check["name"].as_str().unwrap();
+        assert!(text.output.contains(name), "{name} is in the text, too");
+    }
+    let named = |name: &str| {
+        let check = checks.iter().find(|check| check["name"] == name);
+        check.unwrap_or_else(|| panic!("a row for {name}: {report:#}"))
+    };
+    assert_eq!(named("httpd with mod_wsgi")["state"], "found", "{report:#}");
+    let registration = named("hook registration");
+    let seen = registration["seen"].as_str().unwrap();
+    match registration["state"].as_str().unwrap() {
+        "found" => assert_eq!(seen, "by fexit"),
+        "degraded" => {
+            assert!(seen.starts_with("by tracepoint (fexit: "), "{seen}");
+            assert!(registration["cost"].is_string(), "{registration:#}");
+            assert!(registration["mend"].is_string(), "{registration:#}");
+        }
+        other => panic!("{other}: {registration:#}"),
+    }
+    drop(server);
+}

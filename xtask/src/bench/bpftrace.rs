@@ -1,0 +1,134 @@
+//! The peer: bpftrace with the same filter on the same process.
+//!
+//! It cannot read Python frames. What it prints per event is pid, thread, signal, handler, result
+//! and up to twenty *native* addresses: the nearest that it has to a stack.
+
+use std::{
+    fs::{self, File},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use sigblame_tests::{process::Scoped, scratch::Scratch, wait_for};
+
+use super::{MARKS, server::Worker};
+use crate::stop;
+
+/// How long it may take to attach, and to print what it has seen.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take to end.
+const GRACE: Duration = Duration::from_secs(10);
+/// What each line that stands for an event begins with.
+const EVENT: &str = "event ";
+
+/// Both ends of the call with a stash between them, as sigblame's lower rung has them.
+fn script(pid: u32) -> String {
+    format!(
+        r#"
+tracepoint:syscalls:sys_enter_rt_sigaction
+/pid == {pid} && args->act != 0/
+{{
+    @signal[tid] = args->sig;
+    @handler[tid] = *(uint64 *)uptr(args->act);
+}}
+tracepoint:syscalls:sys_exit_rt_sigaction
+/pid == {pid} && @signal[tid]/
+{{
+    printf("{EVENT}%d %d %d %lx %d %s\n", pid, tid, @signal[tid], @handler[tid], args->ret,
+        ustack(perf, 20));
+    delete(@signal[tid]);
+    delete(@handler[tid]);
+}}
+"#
+    )
+}
+
+/// A running bpftrace.
+pub(super) struct Bpftrace {
+    process: Scoped,
+    scratch: Scratch,
+}
+
+impl Bpftrace {
+    /// Starts it and waits until it prints what the worker does.
+    pub(super) fn attach(worker: &mut Worker) -> Result<Self> {
+        let scratch = Scratch::new("bench")?;
+        let output = File::create(scratch.path().join("output"))
+            .context("failed to make the file for bpftrace's output")?;
+        let begin = Instant::now();
+        let process = Scoped::spawn(
+            Command::new("bpftrace")
+                .args(["-q", "-B", "line", "-e", &script(worker.pid)])
+                .stdin(Stdio::null())
+                .stdout(output.try_clone()?)
+                .stderr(output),
+            GRACE,
+        )?;
+        let bpftrace = Self { process, scratch };
+        // It says that it attaches, not that it has done so.
+        loop {
+            worker.toggle(MARKS)?;
+            if wait_for(Duration::from_millis(200), || match bpftrace.seen() {
+                Ok(0) => None,
+                seen => Some(seen),
+            })
+            .transpose()?
+            .is_some()
+            {
+                break;
+            }
+            stop::check()?;
+            if bpftrace.process.has_ended() || begin.elapsed() > PATIENCE {
+                bail!(
+                    "failed to attach bpftrace; it said:\n{}",
+                    bpftrace.output()?
+                );
+            }
+        }
+        Ok(bpftrace)
+    }
+
+    fn output(&self) -> Result<String> {
+        let bytes = fs::read(self.scratch.path().join("output"))
+            .context("failed to read bpftrace's output")?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    pub(super) fn seen(&self) -> Result<u64> {
+        Ok(count(&self.output()?))
+    }
+
+    pub(super) fn check(&self, before: u64, events: u32) -> Result<()> {
+        let expected = before + u64::from(events);
+        // Names of addresses are looked up as it prints, which takes its time.
+        let seen = wait_for(PATIENCE, || match self.seen() {
+            Ok(seen) if seen < expected && !self.process.has_ended() => None,
+            other => Some(other),
+        });
+        let seen = seen.unwrap_or_else(|| self.seen())?;
+        let output = self.output()?;
+        if seen != expected || output.contains("Lost") {
+            let last = output.lines().rfind(|line| line.contains("Lost"));
+            bail!(
+                "failed to measure bpftrace: it printed {} of {events} events; {}",
+                seen.saturating_sub(before),
+                last.unwrap_or("it reports no loss")
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    pub(super) fn stop(self) -> Result<()> {
+        self.process.stop().map(drop)
+    }
+}
+
+fn count(output: &str) -> u64 {
+    let events = output.lines().filter(|line| line.starts_with(EVENT));
+    events.map(|_| 1).sum()
+}
