@@ -25,7 +25,7 @@ use crate::{
     capture::Input,
     config::Config,
     engine::Engine,
-    event::{Event, What, decode},
+    event::{Event, Instant, What, decode},
     policy::{Settings, rules::Restriction},
     probe::{
         load::Probe,
@@ -39,6 +39,8 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// How often `/proc` is looked at again, in case something was missed.
 const RESCAN: Duration = Duration::from_secs(60);
+/// How far up a process's parents are looked at: a worker's child is the third.
+const GENERATIONS: usize = 8;
 
 /// The agent at work.
 pub struct Agent {
@@ -229,9 +231,7 @@ impl Agent {
             return Ok(());
         }
         if !known {
-            if let Some(found) = self.watch.look(key.pid, event.when) {
-                self.whole(found);
-            }
+            self.look_up_from(key.pid, event.when);
             return Ok(());
         }
         // A server that restarts loads its modules anew, at other addresses; its children
@@ -255,6 +255,25 @@ impl Agent {
             });
         }
         Ok(())
+    }
+
+    /// Takes in a process that nobody has told us of, after those parents of it that are as new:
+    /// without its master a worker would pass for one.
+    fn look_up_from(&mut self, pid: u32, when: Instant) {
+        let mut line: Vec<Event> = self.watch.look(pid, when).into_iter().collect();
+        while let Some(What::Found(found)) = line.last().map(|event| &event.what)
+            && line.len() < GENERATIONS
+            && let Some(parent) = found.parent
+            && self.engine.table.get(parent).is_none()
+        {
+            match self.watch.look(parent.pid, when) {
+                Some(event) if event.process == parent => line.push(event),
+                _ => break,
+            }
+        }
+        for event in line.into_iter().rev() {
+            self.whole(event);
+        }
     }
 
     /// Takes in an event that is not the ring's.
