@@ -10,7 +10,7 @@ use crate::support::{
 
 const CALLS: f64 = 50_000.0;
 
-/// 50,000 calls of one process in about a second: each one is a record or counted as folded, another
+/// 50,000 calls of one process in about three seconds: each one is a record or counted as folded, another
 /// worker's registration is seen meanwhile, and nothing is lost.
 #[test]
 fn loop_in_one_process_is_folded_and_hides_nobody_else() {

@@ -253,7 +253,8 @@ impl Trace {
     /// When it does not end well, or a line is not what it should be.
     pub fn finish(mut self, master: u32) -> Result<Vec<Value>> {
         self.process.signal(Signal::TERM)?;
-        if wait_for(GRACE, || self.process.has_ended().then_some(())).is_none() {
+        // It first tells all that it has heard, which takes a while on a busy host.
+        if wait_for(PATIENCE, || self.process.has_ended().then_some(())).is_none() {
             bail!("failed to see the trace end");
         }
         self.read_on()?;

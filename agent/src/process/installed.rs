@@ -1,13 +1,17 @@
-//! Interpreters that no process maps yet: the shared libraries where the dynamic loader looks.
+//! Servers that do not run yet, and interpreters that no process maps yet: the programs and shared
+//! libraries where distributions put them.
 //!
 //! The first server that starts on a host would otherwise be seen only once a look at it had
-//! shown which libpython it maps, and its first registration may come before that.
+//! shown what it runs and which libpython it maps, and its first registration may come before that.
+//! One that goes into the background may by then have left the process that was to be looked at.
 
 use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
+    fs::{self, File},
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
+
+use crate::event::FileKey;
 
 use super::{
     files::{self, FileCache},
@@ -27,15 +31,77 @@ const DIRECTORIES: [&str; 7] = [
     "opt/python/lib",
 ];
 
-/// The interpreters below the root of process 1, which is the host's even in a container that
-/// shares its process ids; below our own where that cannot be entered.
-pub(super) fn pythons(proc_root: &Path, files: &mut FileCache) -> Vec<UprobeTarget> {
+/// Where distributions and `make install` put httpd, and under which names.
+const PROGRAM_DIRECTORIES: [&str; 5] = [
+    "usr/sbin",
+    "usr/local/sbin",
+    "usr/bin",
+    "usr/local/bin",
+    "usr/local/apache2/bin",
+];
+const PROGRAMS: [&str; 5] = [
+    "apache2",
+    "httpd",
+    "httpd-event",
+    "httpd-worker",
+    "httpd-prefork",
+];
+
+/// The root of process 1, which is the host's even in a container that shares its process ids;
+/// our own where that cannot be entered.
+fn root(proc_root: &Path) -> PathBuf {
     let host = proc_root.join("1/root");
-    let root = if fs::read_dir(&host).is_ok() {
+    if fs::read_dir(&host).is_ok() {
         host
     } else {
         PathBuf::from("/")
+    }
+}
+
+/// The servers, as the kernel names their files.
+pub(super) fn httpds(proc_root: &Path, files: &mut FileCache) -> Vec<FileKey> {
+    let root = root(proc_root);
+    PROGRAM_DIRECTORIES
+        .iter()
+        .flat_map(|directory| PROGRAMS.map(|name| root.join(directory).join(name)))
+        .filter_map(|path| files::open(&path).ok())
+        .filter(|file| files.facts(file).is_ok_and(|facts| facts.httpd))
+        .filter_map(|file| key(&file))
+        .collect()
+}
+
+fn key(file: &File) -> Option<FileKey> {
+    let metadata = file.metadata().ok()?;
+    Some(FileKey {
+        inode: metadata.ino(),
+        device: device(&metadata),
+        generation: generation(file),
+    })
+}
+
+/// The kernel's own encoding (`MKDEV`, include/linux/kdev_t.h).
+fn device(metadata: &fs::Metadata) -> u32 {
+    libc::major(metadata.dev()) << 20 | libc::minor(metadata.dev())
+}
+
+/// The inode's generation; 0 where the file system has none.
+fn generation(file: &File) -> u32 {
+    let mut generation = [0_u32; 2];
+    // SAFETY: FS_IOC_GETVERSION writes an int, or by its number a long, to a buffer that has room
+    // for either (include/uapi/linux/fs.h); the descriptor is open.
+    let result = unsafe {
+        libc::ioctl(
+            file.as_raw_fd(),
+            libc::FS_IOC_GETVERSION,
+            generation.as_mut_ptr(),
+        )
     };
+    if result == 0 { generation[0] } else { 0 }
+}
+
+/// The interpreters.
+pub(super) fn pythons(proc_root: &Path, files: &mut FileCache) -> Vec<UprobeTarget> {
+    let root = root(proc_root);
     DIRECTORIES
         .iter()
         .filter_map(|directory| fs::read_dir(root.join(directory)).ok())
@@ -59,7 +125,7 @@ fn target(path: PathBuf, files: &mut FileCache) -> Option<UprobeTarget> {
     let python = files.facts(&file).ok()?.python?;
     Some(UprobeTarget {
         file: FileId {
-            device: libc::major(metadata.dev()) << 20 | libc::minor(metadata.dev()),
+            device: device(&metadata),
             inode: metadata.ino(),
         },
         path,

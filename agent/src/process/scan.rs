@@ -15,6 +15,8 @@ use std::{
     sync::Arc,
 };
 
+use crate::event::FileKey;
+
 use super::{
     Found, ModuleKind, Modules, ProcessKey, ServerFacts, command,
     directory::Directory,
@@ -141,6 +143,11 @@ impl Scanner {
     /// Interpreters that are installed where the dynamic loader looks, mapped or not.
     pub fn installed_pythons(&mut self) -> Vec<UprobeTarget> {
         installed::pythons(&self.proc_root, &mut self.files)
+    }
+
+    /// Servers that are installed where distributions put them, running or not.
+    pub fn installed_httpds(&mut self) -> Vec<FileKey> {
+        installed::httpds(&self.proc_root, &mut self.files)
     }
 
     fn look_again(&mut self, pid: u32) -> Result<Option<Look>, ScanError> {

@@ -25,7 +25,7 @@ use crate::{
     capture::Input,
     config::Config,
     engine::Engine,
-    event::{Event, What, decode},
+    event::{Event, Instant, What, decode},
     policy::{Settings, rules::Restriction},
     probe::{
         load::Probe,
@@ -41,6 +41,8 @@ const TICK: Duration = Duration::from_secs(1);
 const RESCAN: Duration = Duration::from_secs(60);
 /// How long after a look at `/proc` the next loss may cause another.
 const LOSS_RESCAN: Duration = Duration::from_secs(5);
+/// How far up a process's parents are looked at: a worker's child is the third.
+const GENERATIONS: usize = 8;
 
 /// The agent at work.
 pub struct Agent {
@@ -236,10 +238,7 @@ impl Agent {
             return Ok(());
         }
         if !known {
-            if let Some(found) = self.watch.stranger(key, event.when) {
-                self.whole(found);
-                self.scan();
-            }
+            self.look_up_from(key, event.when);
             return Ok(());
         }
         // A server that restarts loads its modules anew, at other addresses; its children
@@ -263,6 +262,29 @@ impl Agent {
             });
         }
         Ok(())
+    }
+
+    /// Takes in a process that nobody has told us of, after those parents of it that are as new:
+    /// without its master a worker would pass for one. Its siblings may be as new: a scan follows.
+    fn look_up_from(&mut self, key: ProcessKey, when: Instant) {
+        let mut line: Vec<Event> = self.watch.stranger(key, when).into_iter().collect();
+        let is_new = !line.is_empty();
+        while let Some(What::Found(found)) = line.last().map(|event| &event.what)
+            && line.len() < GENERATIONS
+            && let Some(parent) = found.parent
+            && self.engine.table.get(parent).is_none()
+        {
+            match self.watch.look(parent.pid, when) {
+                Some(event) if event.process == parent => line.push(event),
+                _ => break,
+            }
+        }
+        for event in line.into_iter().rev() {
+            self.whole(event);
+        }
+        if is_new {
+            self.scan();
+        }
     }
 
     /// Takes in an event that is not the ring's.

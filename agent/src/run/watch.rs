@@ -61,12 +61,17 @@ impl Watch {
         watch
     }
 
-    /// Probes the interpreters that are installed where the dynamic loader looks, so that the
-    /// first server that starts is seen from its first line. A uprobe that is never hit costs
-    /// nothing.
+    /// Probes the interpreters that are installed where the dynamic loader looks, and tells the
+    /// probe which installed programs are httpds, so that the first server that starts is seen
+    /// from its first line. A uprobe that is never hit costs nothing.
     fn probe_installed(&mut self) {
         for target in self.scanner.installed_pythons() {
             self.probe(&target);
+        }
+        for file in self.scanner.installed_httpds() {
+            if let Err(reason) = self.controls.judge_program(file, true) {
+                warn!(%reason, "an installed httpd is not watched before it runs");
+            }
         }
     }
 
