@@ -3,35 +3,39 @@
 //! Order at start: attach, then scan, then drain. What happens between attaching and scanning
 //! waits in the ring, and the table takes a process twice without harm.
 
+mod budget;
 mod clock;
 mod garbled;
 mod keep;
 mod tell;
 mod watch;
 
-use std::{fs::File, time::Duration};
+use std::{
+    fs::File,
+    time::{Duration, Instant as Moment},
+};
 
 use anyhow::{Context as _, Result};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
-    time::{Instant as Moment, MissedTickBehavior, interval, sleep_until},
+    time::{MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{error, info, warn};
 
 pub use self::tell::{Output, Tell};
-use self::{garbled::Garbled, keep::Keep, watch::Watch};
+use self::{budget::Budget, garbled::Garbled, keep::Keep, watch::Watch};
 use crate::{
     capture::Input,
     config::Config,
     engine::Engine,
-    event::{Event, What, decode},
+    event::{Event, Instant, What, decode},
     policy::{Settings, rules::Restriction},
     probe::{
         load::Probe,
         ring::{Gaps, Ring},
     },
-    process::ProcessKey,
+    process::{Modules, ProcessKey, Role},
     sink::metrics::{EventKind, Stage},
 };
 
@@ -50,6 +54,7 @@ pub struct Agent {
     gaps: Gaps,
     garbled: Garbled,
     keep: Keep,
+    budget: Budget,
     /// Records were lost: what the table believes may be old.
     stale: bool,
     /// When `/proc` was looked at last.
@@ -77,6 +82,7 @@ impl Agent {
             gaps: Gaps::default(),
             garbled: Garbled::default(),
             keep: Keep::default(),
+            budget: Budget::default(),
             stale: false,
             scanned: Moment::now(),
             exempt_before: 0,
@@ -120,13 +126,13 @@ impl Agent {
         self.tell.ready();
         info!(servers = self.engine.table.servers().count(), "watching");
         loop {
-            let due = self.watch.due().map(Moment::from_std);
+            let due = self.watch.due();
             tokio::select! {
                 ready = ring.readable() => {
                     ready.context("failed to wait for the ring")?;
                     self.drain(&mut ring)?;
                 }
-                () = sleep_until(due.unwrap_or_else(Moment::now)), if due.is_some() => {
+                () = sleep_until(due.unwrap_or_else(Moment::now).into()), if due.is_some() => {
                     self.look_at_candidates()?;
                 }
                 _ = tick.tick() => {
@@ -242,27 +248,41 @@ impl Agent {
             }
             return Ok(());
         }
-        // A server that restarts loads its modules anew, at other addresses; its children
-        // will inherit them, and the interpreter with them.
-        if self
-            .engine
-            .table
-            .get(key)
-            .is_some_and(|p| p.role == crate::process::Role::Master)
-            && let Some(found) = self.watch.look(key.pid, event.when)
-        {
-            self.whole(found);
-        }
-        if let Some(modules) = self.watch.modules(key) {
-            let what = What::Mapped(modules);
+        let now = Moment::now();
+        let modules = if self.budget.allows(key, now) {
+            let modules = self.read(key, event.when);
+            self.budget.spent(key, now, now.elapsed());
+            modules
+        } else {
+            // It registers in a loop, and nowhere that is mapped from a file: what was read some
+            // milliseconds ago stands for what is mapped now.
+            let process = self.engine.table.get(key).filter(|p| p.found.is_some());
+            process.map(|p| p.modules.clone())
+        };
+        if let Some(modules) = modules {
             self.whole(Event {
                 when: event.when,
                 process: key,
                 tid: key.pid,
-                what,
+                what: What::Mapped(modules),
             });
         }
         Ok(())
+    }
+
+    /// Reads what is mapped in a known process now.
+    fn read(&mut self, key: ProcessKey, when: Instant) -> Option<Modules> {
+        let process = self.engine.table.get(key)?;
+        // A server that restarts loads its modules anew, at other addresses; its children will
+        // inherit them, and the interpreter with them. Of a forked process nothing else is known
+        // yet: its title, its container, its id inside that.
+        if (process.role == Role::Master || process.found.is_none())
+            && let Some(found) = self.watch.look(key.pid, when)
+        {
+            self.whole(found);
+            return self.engine.table.get(key).map(|p| p.modules.clone());
+        }
+        self.watch.modules(key)
     }
 
     /// Takes in an event that is not the ring's.
@@ -279,6 +299,7 @@ impl Agent {
         }
         if let What::Exited { .. } = event.what {
             self.watch.gone(event.process);
+            self.budget.forget(event.process);
         }
         let step = self.engine.step(event);
         self.tell
