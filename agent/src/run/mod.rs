@@ -12,6 +12,7 @@ mod watch;
 
 use std::{
     fs::File,
+    future::ready,
     time::{Duration, Instant as Moment},
 };
 
@@ -45,6 +46,10 @@ const TICK: Duration = Duration::from_secs(1);
 const RESCAN: Duration = Duration::from_secs(60);
 /// How long after a look at `/proc` the next loss may cause another.
 const LOSS_RESCAN: Duration = Duration::from_secs(5);
+/// How long the ring is read at the end, when it is filled all the time.
+const LAST: Duration = Duration::from_secs(1);
+/// How long the ring is read before everything else gets its turn.
+const TURN: Duration = Duration::from_millis(100);
 
 /// The agent at work.
 pub struct Agent {
@@ -55,6 +60,10 @@ pub struct Agent {
     garbled: Garbled,
     keep: Keep,
     budget: Budget,
+    /// The ring was empty when it was left.
+    drained: bool,
+    /// Bytes that were read since it was.
+    backlog: usize,
     /// Records were lost: what the table believes may be old.
     stale: bool,
     /// When `/proc` was looked at last.
@@ -83,6 +92,8 @@ impl Agent {
             garbled: Garbled::default(),
             keep: Keep::default(),
             budget: Budget::default(),
+            drained: true,
+            backlog: 0,
             stale: false,
             scanned: Moment::now(),
             exempt_before: 0,
@@ -128,13 +139,15 @@ impl Agent {
         loop {
             let due = self.watch.due();
             tokio::select! {
-                ready = ring.readable() => {
-                    ready.context("failed to wait for the ring")?;
+                readable = ring.readable() => {
+                    readable.context("failed to wait for the ring")?;
                     self.drain(&mut ring)?;
                 }
                 () = sleep_until(due.unwrap_or_else(Moment::now).into()), if due.is_some() => {
                     self.look_at_candidates()?;
                 }
+                // What is left shows in no readiness: that is told once.
+                () = ready(()), if !self.drained => self.drain(&mut ring)?,
                 _ = tick.tick() => {
                     self.drain(&mut ring)?;
                     self.tick();
@@ -146,7 +159,11 @@ impl Agent {
                 _ = &mut stop => break,
             }
         }
+        let late = Moment::now() + LAST;
         self.drain(&mut ring)?;
+        while !self.drained && Moment::now() < late {
+            self.drain(&mut ring)?;
+        }
         self.tick();
         self.keep.end()
     }
@@ -196,15 +213,21 @@ impl Agent {
         }
     }
 
-    /// Reads all that is in the ring.
+    /// Reads what is in the ring, for as long as others can wait. Whatever fills it faster than
+    /// we read, the agent stops when it is told to, looks at its servers and keeps its gauges.
     fn drain(&mut self, ring: &mut Ring) -> Result<()> {
         let mut result = Ok(());
-        let bytes = ring.drain(|record| {
+        let (drained, bytes) = ring.drain(Moment::now() + TURN, |record| {
             if result.is_ok() {
                 result = self.record_in(record);
             }
         });
-        self.tell.ring(bytes);
+        self.backlog += bytes;
+        self.tell.ring(self.backlog);
+        if drained {
+            self.backlog = 0;
+        }
+        self.drained = drained;
         result
     }
 
