@@ -190,6 +190,7 @@ impl Agent {
                 what,
             });
         }
+        self.watch.sweep(&seen);
         for look in looks {
             if let Some(event) = self.watch.admit(look, now) {
                 self.whole(event);

@@ -89,6 +89,17 @@ impl Watch {
         !self.exists(key) || self.scanner.program(key.pid) == Some(false)
     }
 
+    /// Ends the probe's rows of processes that are none of ours: what ended between a look and
+    /// the row that it gave has nobody left to end that row, and whoever gets the id next would
+    /// be watched, with all its children.
+    pub(super) fn sweep(&mut self, seen: &[ProcessKey]) {
+        for pid in self.controls.pids() {
+            if seen.iter().all(|key| key.pid != pid) && self.scanner.program(pid) != Some(true) {
+                self.controls.unwatch(pid);
+            }
+        }
+    }
+
     /// Watches a process of an httpd; `None` while mod_wsgi is not mapped in it.
     pub(super) fn admit(&mut self, look: Look, when: Instant) -> Option<Event> {
         if !look.has_mod_wsgi && !self.candidates.contains_key(&look.key.pid) {
@@ -182,7 +193,13 @@ impl Watch {
     /// from now on, or one that registers with each request (mod_php does) would have us look at
     /// it each time; the scan each minute will notice when it loads mod_wsgi.
     pub(super) fn stranger(&mut self, key: ProcessKey, when: Instant) -> Option<Event> {
-        let look = self.scanner.look(key.pid).ok().flatten()?;
+        let Some(look) = self.scanner.look(key.pid).ok().flatten() else {
+            // It has ended meanwhile, or it runs something else and has a row by mistake.
+            if self.scanner.program(key.pid) == Some(false) {
+                self.controls.unwatch(key.pid);
+            }
+            return None;
+        };
         if look.key != key {
             return None;
         }
@@ -211,6 +228,10 @@ impl Watch {
         }
         if let Err(reason) = self.controls.watch(key.pid, None) {
             warn!(pid = key.pid, %reason, "failed to watch a new httpd");
+        }
+        if !self.exists(key) {
+            self.controls.unwatch(key.pid);
+            return;
         }
         let now = Moment::now();
         let candidate = Candidate {
