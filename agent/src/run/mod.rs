@@ -69,6 +69,7 @@ pub struct Agent {
     /// When `/proc` was looked at last.
     scanned: Moment,
     exempt_before: u64,
+    full_before: u64,
 }
 
 impl Agent {
@@ -97,6 +98,7 @@ impl Agent {
             stale: false,
             scanned: Moment::now(),
             exempt_before: 0,
+            full_before: 0,
         };
         (agent, ring)
     }
@@ -350,6 +352,10 @@ impl Agent {
         self.tell.exempt(exempt.saturating_sub(self.exempt_before));
         self.exempt_before = exempt;
         self.tell.tick(&self.engine, &self.watch);
+        // The gap in the numbers shows with the next record, which may be long in coming.
+        let full = self.watch.ring_full();
+        self.stale |= full > self.full_before;
+        self.full_before = full;
         // Not each second while the loss goes on: looking takes time that draining needs.
         if self.stale && self.scanned.elapsed() > LOSS_RESCAN {
             warn!("records were lost; looking at every server again");

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant as Moment},
 };
 
-use probe_abi::miss::Tally;
+use probe_abi::miss::{Miss, Tally};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -284,6 +284,13 @@ impl Watch {
     /// What stands on every signal of every watched process.
     pub(super) fn inventory(&mut self) -> Result<Vec<(ProcessKey, Box<Dispositions>)>, String> {
         self.controls.inventory()
+    }
+
+    /// Records that the ring had no room for, since the start.
+    pub(super) fn ring_full(&self) -> u64 {
+        let (label, _) = Miss::TABLE[Miss::RingFull as usize];
+        let misses = self.misses();
+        misses.iter().find(|(l, _)| *l == label).map_or(0, |m| m.1)
     }
 
     /// Registrations that the probe counted and dropped, since the start.
