@@ -17,7 +17,7 @@ use serde::Deserialize;
 /// Where the agent listens when nobody says otherwise.
 pub const LISTEN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9749);
 
-/// Most findings that may be kept in memory: about 4 GiB with long stacks.
+/// Most findings that may be kept in memory. The store lets no more than 8 KiB a finding pile up.
 pub const KEEP_LIMIT: usize = 1_000_000;
 
 /// Everything that a user can set.

@@ -15,6 +15,14 @@ use jiff::Timestamp;
 pub use self::query::{Cursor, Query, QueryError};
 use crate::policy::{Finding, State};
 
+/// Bytes that a finding may take on average, before fewer are kept than were asked for: a stack of
+/// forty frames with long paths. An application chooses how deep its stacks are and how long its
+/// names, up to a hundred thousand bytes for one finding.
+const AVERAGE: usize = 8 << 10;
+
+/// Bytes of findings on one page; whoever asks for it goes on from the cursor.
+const PAGE: usize = 4 << 20;
+
 /// Order of findings: by time, then by id, which is unique.
 type Key = (Timestamp, String);
 
@@ -23,6 +31,8 @@ type Key = (Timestamp, String);
 pub struct Store {
     keep: usize,
     findings: BTreeMap<Key, Arc<Finding>>,
+    /// About how many bytes they take, see [`weight`].
+    bytes: usize,
     by_id: HashMap<String, Key>,
     /// The resolved ones, which go first when there are too many.
     resolved: BTreeSet<Key>,
@@ -40,12 +50,14 @@ pub struct Page {
 }
 
 impl Store {
-    /// An empty store that holds at most `keep` findings, and at least one.
+    /// An empty store that holds at most `keep` findings, fewer where they are long, and at least
+    /// one.
     #[must_use]
     pub fn new(keep: usize) -> Self {
         Self {
             keep: keep.max(1),
             findings: BTreeMap::new(),
+            bytes: 0,
             by_id: HashMap::new(),
             resolved: BTreeSet::new(),
             evicted: 0,
@@ -62,8 +74,10 @@ impl Store {
             self.resolved.insert(key.clone());
         }
         self.by_id.insert(finding.id.clone(), key.clone());
+        self.bytes += weight(finding);
         self.findings.insert(key, Arc::new(finding.clone()));
-        while self.findings.len() > self.keep {
+        let most = self.keep.saturating_mul(AVERAGE);
+        while self.findings.len() > self.keep || self.bytes > most && self.findings.len() > 1 {
             self.evict();
         }
     }
@@ -91,15 +105,16 @@ impl Store {
         if from >= to {
             return page;
         }
-        let mut last = None;
+        let (mut last, mut bytes) = (None, 0);
         for (key, finding) in self.findings.range(from..to).rev() {
             if !query.matches(finding) {
                 continue;
             }
-            if page.findings.len() == query.limit {
+            if page.findings.len() == query.limit || bytes > PAGE {
                 page.next_cursor = last.map(|(time, id): &Key| Cursor::new(*time, id));
                 break;
             }
+            bytes += weight(finding);
             page.findings.push(Arc::clone(finding));
             last = Some(key);
         }
@@ -135,7 +150,8 @@ impl Store {
     fn remove(&mut self, id: &str) {
         if let Some(key) = self.by_id.remove(id) {
             self.resolved.remove(&key);
-            self.findings.remove(&key);
+            let gone = self.findings.remove(&key);
+            self.bytes -= gone.map_or(0, |finding| weight(&finding));
         }
     }
 
@@ -147,6 +163,14 @@ impl Store {
             self.evicted += 1;
         }
     }
+}
+
+/// About how many bytes a finding takes: what an application chooses counts exactly.
+fn weight(finding: &Finding) -> usize {
+    const FIXED: usize = 2 << 10;
+    let frames = &finding.evidence.python.frames;
+    let names = frames.iter().map(|f| f.file.len() + f.function.len());
+    FIXED + size_of_val(&**frames) + names.sum::<usize>()
 }
 
 #[cfg(test)]

@@ -100,7 +100,8 @@ impl StackResult {
     pub const NONE: Self = Self(0);
     /// Every frame is there.
     pub const COMPLETE: Self = Self(1);
-    /// The innermost frames are there, `left_out` are not.
+    /// The innermost frames are there, `left_out` are not; zero where a frame could not be read, so
+    /// that nobody knows how many lie beyond it.
     pub const TRUNCATED: Self = Self(2);
     /// The walk could not be done; `RawStack::miss` says why.
     pub const FAILED: Self = Self(3);

@@ -193,6 +193,10 @@ pub fn frame(scratch: &mut Scratch, layout: &RawLayout) -> u32 {
     scratch.position = head + size_of::<RawFrame>() as u64;
     if !readable || !known {
         raw.flags = RawFrame::UNREADABLE;
+        // Where the frame itself could not be read, nobody knows what lies beyond it.
+        if !readable {
+            scratch.record.python.result = StackResult::TRUNCATED;
+        }
         // The next frame must not refer to this one.
         scratch.code_before = 0;
         scratch.file_before = 0;

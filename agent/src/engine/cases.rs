@@ -355,3 +355,27 @@ fn only_a_workers_own_maps_are_believed() {
     assert!(!engine.table.knows_handlers(&take(MASTER)));
     assert!(engine.table.knows_handlers(&take(CHILD)), "exempt");
 }
+
+/// A daemon's child that went into the background, or a daemon whose master was killed, has no
+/// parent that tells; a handler of mod_wsgi's does, although the application took another.
+#[test]
+fn an_orphan_is_no_server() {
+    let mut engine = Engine::new(Settings {
+        restriction: Restriction::On,
+        clock: WallClock { offset: 0 },
+    });
+    engine.step(found(MASTER, None));
+    engine.step(found(WORKER, None));
+    let stand = |term, int| {
+        let mut all = crate::process::unknown_dispositions();
+        all[Signal::TERM.index()].action = term;
+        all[Signal::INT.index()].action = int;
+        What::Inventory(all)
+    };
+    engine.step(event(MASTER, stand(MPM, MPM)));
+    engine.step(event(WORKER, stand(LIBRARY, MOD_WSGI)));
+    let step = engine.step(set(WORKER, Signal::TERM, LIBRARY, PYTHON, APP));
+    assert!(step.exempt && step.found.is_none());
+    let servers = engine.table.servers().map(|server| server.master);
+    assert_eq!(servers.collect::<Vec<_>>(), [MASTER]);
+}

@@ -103,6 +103,12 @@ impl Controls {
         self.processes.get(&pid, 0).ok()
     }
 
+    /// Every process that has a row.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        self.processes.keys().filter_map(Result::ok).collect()
+    }
+
     /// Answers an exec record: is this program an httpd?
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The ring: hands out one borrowed record at a time, and proves losses by sequence numbers.
 
-use std::{collections::HashMap, io};
+use std::{collections::HashMap, io, time::Instant};
 
 use aya::{
     Ebpf,
@@ -36,15 +36,19 @@ impl Ring {
         Ok(())
     }
 
-    /// Hands every record that is there to `each`, and returns how many bytes that were. A
-    /// record's room in the ring is free again when `each` returns.
-    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> usize {
+    /// Hands records to `each` until there is none or it is late; says whether there was none,
+    /// and how many bytes there were. A record's room in the ring is free again when `each`
+    /// returns.
+    pub fn drain(&mut self, late: Instant, mut each: impl FnMut(&[u8])) -> (bool, usize) {
         let mut bytes = 0;
         while let Some(record) = self.ring.get_mut().next() {
             bytes += record.len();
             each(&record);
+            if Instant::now() >= late {
+                return (false, bytes);
+            }
         }
-        bytes
+        (true, bytes)
     }
 }
 

@@ -105,19 +105,22 @@ impl Scanner {
         self.look_again(pid)
     }
 
-    /// What is mapped in a process now; `None` when it is gone or cannot be read.
+    /// What is mapped in a process of an httpd now; `None` when it is gone, runs another program
+    /// or cannot be read.
     pub fn modules(&mut self, key: ProcessKey) -> Option<Modules> {
         self.seen.clear();
         let directory = self.directory(key.pid);
+        // The helpers of a server (piped logs) register as httpd, and run their own program
+        // before we look: its maps say nothing of httpd's handlers.
+        let program = directory.program().ok()??;
         let same = || Some(directory.stat().ok()??.start == key.start);
-        if !same()? {
+        if !same()? || !self.is_httpd(&program) {
             return None;
         }
         let mapped = self.mapped(&directory).ok()??;
         // A process that ends gives its memory back before anything else, perhaps while we read:
         // what is not mapped then is no anonymous memory. Only with it does the program go.
-        let has_memory = directory.program().ok()?.is_some();
-        (has_memory && same()?).then(|| modules::modules(&mapped))
+        (directory.runs(&program) && same()?).then(|| modules::modules(&mapped))
     }
 
     /// Whether a process runs httpd; `None` when it is gone or cannot be read.

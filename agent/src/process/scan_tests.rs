@@ -159,6 +159,18 @@ fn modules_are_those_of_the_same_process() {
     assert_eq!(scanner.modules(gone), None);
 }
 
+/// A piped log registers as httpd's child, and runs its own program when we look.
+#[test]
+fn another_programs_maps_are_not_httpds() {
+    let tree = Tree::new();
+    tree.process(10, 1, 100, "/usr/bin/other");
+    let key = ProcessKey {
+        pid: 10,
+        start: 100,
+    };
+    assert_eq!(scanner(&tree).modules(key), None);
+}
+
 /// Under `root`, another file may stand where the mapped one was.
 #[test]
 fn a_replaced_or_deleted_file_is_not_taken_for_the_mapped_one() {
@@ -229,13 +241,12 @@ fn our_own_process() {
     let mut scanner = Scanner::new("/proc");
     let pid = std::process::id();
     assert_eq!(scanner.program(pid), Some(false));
-    let start = scanner
-        .directory(pid)
-        .stat()
-        .expect("readable")
-        .expect("alive")
-        .start;
-    let modules = scanner.modules(ProcessKey { pid, start }).expect("modules");
+    let directory = scanner.directory(pid);
+    let start = directory.stat().expect("readable").expect("alive").start;
+    let key = ProcessKey { pid, start };
+    assert_eq!(scanner.modules(key), None, "a test is no httpd");
+    let mapped = scanner.mapped(&directory).expect("readable");
+    let modules = modules::modules(&mapped.expect("alive"));
     assert!(modules.has(ModuleKind::Libc));
     let here = our_own_process as fn() as usize as u64;
     let path = modules.at(here).map(|module| module.path.to_string());

@@ -114,6 +114,7 @@ impl Table {
                 if let Some(process) = self.get_mut(key) {
                     process.dispositions = dispositions;
                 }
+                self.tell_orphan(key);
                 self.update_role(key);
             }
             What::Forked {

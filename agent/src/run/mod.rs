@@ -3,29 +3,35 @@
 //! Order at start: attach, then scan, then drain. What happens between attaching and scanning
 //! waits in the ring, and the table takes a process twice without harm.
 
+mod budget;
 mod clock;
 mod garbled;
 mod keep;
+mod looks;
 mod tell;
 mod watch;
 
-use std::{fs::File, time::Duration};
+use std::{
+    fs::File,
+    future::ready,
+    time::{Duration, Instant as Moment},
+};
 
 use anyhow::{Context as _, Result};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
-    time::{Instant as Moment, MissedTickBehavior, interval, sleep_until},
+    time::{MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{error, info, warn};
 
 pub use self::tell::{Output, Tell};
-use self::{garbled::Garbled, keep::Keep, watch::Watch};
+use self::{budget::Budget, garbled::Garbled, keep::Keep, watch::Watch};
 use crate::{
     capture::Input,
     config::Config,
     engine::Engine,
-    event::{Event, Instant, What, decode},
+    event::{Event, What, decode},
     policy::{Settings, rules::Restriction},
     probe::{
         load::Probe,
@@ -41,8 +47,10 @@ const TICK: Duration = Duration::from_secs(1);
 const RESCAN: Duration = Duration::from_secs(60);
 /// How long after a look at `/proc` the next loss may cause another.
 const LOSS_RESCAN: Duration = Duration::from_secs(5);
-/// How far up a process's parents are looked at: a worker's child is the third.
-const GENERATIONS: usize = 8;
+/// How long the ring is read at the end, when it is filled all the time.
+const LAST: Duration = Duration::from_secs(1);
+/// How long the ring is read before everything else gets its turn.
+const TURN: Duration = Duration::from_millis(100);
 
 /// The agent at work.
 pub struct Agent {
@@ -52,11 +60,17 @@ pub struct Agent {
     gaps: Gaps,
     garbled: Garbled,
     keep: Keep,
+    budget: Budget,
+    /// The ring was empty when it was left.
+    drained: bool,
+    /// Bytes that were read since it was.
+    backlog: usize,
     /// Records were lost: what the table believes may be old.
     stale: bool,
     /// When `/proc` was looked at last.
     scanned: Moment,
     exempt_before: u64,
+    full_before: u64,
 }
 
 impl Agent {
@@ -79,9 +93,13 @@ impl Agent {
             gaps: Gaps::default(),
             garbled: Garbled::default(),
             keep: Keep::default(),
+            budget: Budget::default(),
+            drained: true,
+            backlog: 0,
             stale: false,
             scanned: Moment::now(),
             exempt_before: 0,
+            full_before: 0,
         };
         (agent, ring)
     }
@@ -122,15 +140,17 @@ impl Agent {
         self.tell.ready();
         info!(servers = self.engine.table.servers().count(), "watching");
         loop {
-            let due = self.watch.due().map(Moment::from_std);
+            let due = self.watch.due();
             tokio::select! {
-                ready = ring.readable() => {
-                    ready.context("failed to wait for the ring")?;
+                readable = ring.readable() => {
+                    readable.context("failed to wait for the ring")?;
                     self.drain(&mut ring)?;
                 }
-                () = sleep_until(due.unwrap_or_else(Moment::now)), if due.is_some() => {
+                () = sleep_until(due.unwrap_or_else(Moment::now).into()), if due.is_some() => {
                     self.look_at_candidates()?;
                 }
+                // What is left shows in no readiness: that is told once.
+                () = ready(()), if !self.drained => self.drain(&mut ring)?,
                 _ = tick.tick() => {
                     self.drain(&mut ring)?;
                     self.tick();
@@ -142,7 +162,11 @@ impl Agent {
                 _ = &mut stop => break,
             }
         }
+        let late = Moment::now() + LAST;
         self.drain(&mut ring)?;
+        while !self.drained && Moment::now() < late {
+            self.drain(&mut ring)?;
+        }
         self.tick();
         self.keep.end()
     }
@@ -169,6 +193,7 @@ impl Agent {
                 what,
             });
         }
+        self.watch.sweep(&seen);
         for look in looks {
             if let Some(event) = self.watch.admit(look, now) {
                 self.whole(event);
@@ -192,15 +217,21 @@ impl Agent {
         }
     }
 
-    /// Reads all that is in the ring.
+    /// Reads what is in the ring, for as long as others can wait. Whatever fills it faster than
+    /// we read, the agent stops when it is told to, looks at its servers and keeps its gauges.
     fn drain(&mut self, ring: &mut Ring) -> Result<()> {
         let mut result = Ok(());
-        let bytes = ring.drain(|record| {
+        let (drained, bytes) = ring.drain(Moment::now() + TURN, |record| {
             if result.is_ok() {
                 result = self.record_in(record);
             }
         });
-        self.tell.ring(bytes);
+        self.backlog += bytes;
+        self.tell.ring(self.backlog);
+        if drained {
+            self.backlog = 0;
+        }
+        self.drained = drained;
         result
     }
 
@@ -229,64 +260,6 @@ impl Agent {
         self.step(event)
     }
 
-    /// Finds out what is missing before a registration is taken in: the process itself, or the
-    /// module that its handler lies in.
-    fn prepare(&mut self, event: &Event) -> Result<()> {
-        let key = event.process;
-        let known = self.engine.table.get(key).is_some();
-        if known && self.engine.table.knows_handlers(event) {
-            return Ok(());
-        }
-        if !known {
-            self.look_up_from(key, event.when);
-            return Ok(());
-        }
-        // A server that restarts loads its modules anew, at other addresses; its children
-        // will inherit them, and the interpreter with them.
-        if self
-            .engine
-            .table
-            .get(key)
-            .is_some_and(|p| p.role == crate::process::Role::Master)
-            && let Some(found) = self.watch.look(key.pid, event.when)
-        {
-            self.whole(found);
-        }
-        if let Some(modules) = self.watch.modules(key) {
-            let what = What::Mapped(modules);
-            self.whole(Event {
-                when: event.when,
-                process: key,
-                tid: key.pid,
-                what,
-            });
-        }
-        Ok(())
-    }
-
-    /// Takes in a process that nobody has told us of, after those parents of it that are as new:
-    /// without its master a worker would pass for one. Its siblings may be as new: a scan follows.
-    fn look_up_from(&mut self, key: ProcessKey, when: Instant) {
-        let mut line: Vec<Event> = self.watch.stranger(key, when).into_iter().collect();
-        let is_new = !line.is_empty();
-        while let Some(What::Found(found)) = line.last().map(|event| &event.what)
-            && line.len() < GENERATIONS
-            && let Some(parent) = found.parent
-            && self.engine.table.get(parent).is_none()
-        {
-            match self.watch.look(parent.pid, when) {
-                Some(event) if event.process == parent => line.push(event),
-                _ => break,
-            }
-        }
-        for event in line.into_iter().rev() {
-            self.whole(event);
-        }
-        if is_new {
-            self.scan();
-        }
-    }
-
     /// Takes in an event that is not the ring's.
     fn whole(&mut self, event: Event) {
         self.keep.keep(|| Input::of(&event));
@@ -301,6 +274,7 @@ impl Agent {
         }
         if let What::Exited { .. } = event.what {
             self.watch.gone(event.process);
+            self.budget.forget(event.process);
         }
         let step = self.engine.step(event);
         self.tell
@@ -308,25 +282,15 @@ impl Agent {
             .context("failed to write a finding")
     }
 
-    fn look_at_candidates(&mut self) -> Result<()> {
-        let admitted = self.watch.candidates(clock::now());
-        let is_new = !admitted.is_empty();
-        for event in admitted {
-            self.whole(event);
-        }
-        // Where its exec was heard late, the server may have made workers that the probe did not
-        // take for a watched process's children.
-        if is_new {
-            self.scan();
-        }
-        Ok(())
-    }
-
     fn tick(&mut self) {
         let exempt = self.watch.exempt();
         self.tell.exempt(exempt.saturating_sub(self.exempt_before));
         self.exempt_before = exempt;
         self.tell.tick(&self.engine, &self.watch);
+        // The gap in the numbers shows with the next record, which may be long in coming.
+        let full = self.watch.ring_full();
+        self.stale |= full > self.full_before;
+        self.full_before = full;
         // Not each second while the loss goes on: looking takes time that draining needs.
         if self.stale && self.scanned.elapsed() > LOSS_RESCAN {
             warn!("records were lost; looking at every server again");

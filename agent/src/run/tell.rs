@@ -94,7 +94,7 @@ impl Tell {
     pub(super) fn ring(&self, bytes: usize) {
         self.shared
             .metrics
-            .ring_used(bytes as f64 / f64::from(EVENTS_SIZE));
+            .ring_used((bytes as f64 / f64::from(EVENTS_SIZE)).min(1.0));
     }
 
     /// What came of one event.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant as Moment},
 };
 
-use probe_abi::miss::Tally;
+use probe_abi::miss::{Miss, Tally};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -92,6 +92,17 @@ impl Watch {
     /// looked at now is taken to be there.
     pub(super) fn has_left(&mut self, key: ProcessKey) -> bool {
         !self.exists(key) || self.scanner.program(key.pid) == Some(false)
+    }
+
+    /// Ends the probe's rows of processes that are none of ours: what ended between a look and
+    /// the row that it gave has nobody left to end that row, and whoever gets the id next would
+    /// be watched, with all its children.
+    pub(super) fn sweep(&mut self, seen: &[ProcessKey]) {
+        for pid in self.controls.pids() {
+            if seen.iter().all(|key| key.pid != pid) && self.scanner.program(pid) != Some(true) {
+                self.controls.unwatch(pid);
+            }
+        }
     }
 
     /// Watches a process of an httpd; `None` while mod_wsgi is not mapped in it.
@@ -187,7 +198,13 @@ impl Watch {
     /// from now on, or one that registers with each request (mod_php does) would have us look at
     /// it each time; the scan each minute will notice when it loads mod_wsgi.
     pub(super) fn stranger(&mut self, key: ProcessKey, when: Instant) -> Option<Event> {
-        let look = self.scanner.look(key.pid).ok().flatten()?;
+        let Some(look) = self.scanner.look(key.pid).ok().flatten() else {
+            // It has ended meanwhile, or it runs something else and has a row by mistake.
+            if self.scanner.program(key.pid) == Some(false) {
+                self.controls.unwatch(key.pid);
+            }
+            return None;
+        };
         if look.key != key {
             return None;
         }
@@ -216,6 +233,10 @@ impl Watch {
         }
         if let Err(reason) = self.controls.watch(key.pid, None) {
             warn!(pid = key.pid, %reason, "failed to watch a new httpd");
+        }
+        if !self.exists(key) {
+            self.controls.unwatch(key.pid);
+            return;
         }
         let now = Moment::now();
         let candidate = Candidate {
@@ -268,6 +289,13 @@ impl Watch {
     /// What stands on every signal of every watched process.
     pub(super) fn inventory(&mut self) -> Result<Vec<(ProcessKey, Box<Dispositions>)>, String> {
         self.controls.inventory()
+    }
+
+    /// Records that the ring had no room for, since the start.
+    pub(super) fn ring_full(&self) -> u64 {
+        let (label, _) = Miss::TABLE[Miss::RingFull as usize];
+        let misses = self.misses();
+        misses.iter().find(|(l, _)| *l == label).map_or(0, |m| m.1)
     }
 
     /// Registrations that the probe counted and dropped, since the start.

@@ -1,7 +1,10 @@
 //! The store keeps what it should, and finds it again in order.
 
 use super::*;
-use crate::policy::{Severity, sample};
+use crate::{
+    event::Frame,
+    policy::{Severity, sample},
+};
 
 fn finding(id: &str, minute: u32) -> Finding {
     Finding {
@@ -36,6 +39,43 @@ fn the_newest_comes_first_and_ids_are_unique() {
     assert_eq!(store.get("zzz"), None);
     assert_eq!(store.open().count(), 3);
     assert_eq!(store.evicted(), 0);
+}
+
+/// A finding with the longest stack that a probe brings.
+fn long(id: &str, minute: u32) -> Finding {
+    let mut finding = finding(id, minute);
+    let frame = Frame {
+        file: "é".repeat(255),
+        line: Some(1),
+        function: "é".repeat(255),
+    };
+    finding.evidence.python.frames = vec![frame; 128];
+    finding
+}
+
+/// What an application calls its files and how deep it calls bounds neither memory nor answers.
+#[test]
+fn long_findings_leave_room_for_fewer() {
+    let mut store = Store::new(1000);
+    for number in 0..500 {
+        store.put(&long(&format!("f{number:03}"), number % 60));
+    }
+    let kept = store.len();
+    assert!((50..100).contains(&kept), "{kept}");
+    assert!(store.bytes <= 1000 * AVERAGE, "{}", store.bytes);
+    let page = store.list(&Query::default());
+    assert!((20..50).contains(&page.findings.len()), "cut");
+    let cursor = page.next_cursor.as_ref().expect("the rest").to_string();
+    let rest = store.list(&query(&[("limit", "1000"), ("cursor", &cursor)]));
+    assert_eq!(rest.findings.len() + page.findings.len(), kept);
+
+    for id in ids(&page).into_iter().chain(ids(&rest)) {
+        store.remove(&id);
+    }
+    assert_eq!((store.len(), store.bytes), (0, 0));
+    let mut small = Store::new(1);
+    small.put(&long("a", 1));
+    assert_eq!(small.len(), 1, "one is always kept");
 }
 
 #[test]

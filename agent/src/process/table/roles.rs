@@ -22,6 +22,37 @@ impl Table {
         }
     }
 
+    /// A process without a parent that has mod_wsgi's handlers is no master: a daemon's child went
+    /// into the background (an application that forks twice), or a daemon has lost its master.
+    pub(super) fn tell_orphan(&mut self, key: ProcessKey) {
+        let Some(process) = self.get_mut(key).filter(|p| p.role == Role::Master) else {
+            return;
+        };
+        let is_daemons = |signal: Signal| {
+            let action = process.dispositions[signal.index()].action;
+            let owner = origin::owner(&process.modules, false, action);
+            matches!(
+                owner,
+                Some(Owner::Module {
+                    kind: ModuleKind::ModWsgi,
+                    ..
+                })
+            )
+        };
+        // What an application took, it has taken: one that is left is enough.
+        if ![Signal::TERM, Signal::INT, Signal::USR1]
+            .into_iter()
+            .any(is_daemons)
+        {
+            return;
+        }
+        let server = process.server;
+        process.role = Role::Child;
+        if self.servers.get(server).is_some_and(|s| s.master == key) {
+            self.servers.remove(server);
+        }
+    }
+
     /// Tells embedded workers from daemons by who owns SIGTERM.
     pub(super) fn update_role(&mut self, key: ProcessKey) {
         let Some(process) = self.get_mut(key) else {

@@ -1,0 +1,65 @@
+//! How much time one process may cost us: reading its maps stops the loop, and an application
+//! chooses both how often that is due and how long it takes.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant as Moment},
+};
+
+use crate::process::ProcessKey;
+
+/// One part in so many of the time may go into one process.
+const PART: u32 = 20;
+/// How far ahead of its share a process may be: fifty reads of a millisecond.
+const AHEAD: Duration = Duration::from_secs(1);
+
+/// What each process has cost, as the moment by which that is within its share.
+#[derive(Debug, Default)]
+pub(super) struct Budget(HashMap<ProcessKey, Moment>);
+
+impl Budget {
+    /// Whether the process may cost more now. The first time it may.
+    pub(super) fn allows(&self, key: ProcessKey, now: Moment) -> bool {
+        self.0.get(&key).is_none_or(|paid| *paid <= now + AHEAD)
+    }
+
+    /// Something was done for the process that took so long.
+    pub(super) fn spent(&mut self, key: ProcessKey, now: Moment, cost: Duration) {
+        let paid = self.0.entry(key).or_insert(now);
+        *paid = (*paid).max(now) + cost * PART;
+    }
+
+    /// The process is gone.
+    pub(super) fn forget(&mut self, key: ProcessKey) {
+        self.0.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever it takes and however often it is due, a process gets its share and no more;
+    /// another one's is its own.
+    #[test]
+    fn a_process_costs_its_share_at_most() {
+        let keys = [1, 2].map(|pid| ProcessKey { pid, start: 1 });
+        let begin = Moment::now();
+        for cost in [1, 40, 2000].map(Duration::from_millis) {
+            let mut budget = Budget::default();
+            let mut total = Duration::ZERO;
+            for millisecond in 0..60_000 {
+                let now = begin + Duration::from_millis(millisecond);
+                if budget.allows(keys[0], now) {
+                    budget.spent(keys[0], now, cost);
+                    total += cost;
+                }
+            }
+            let share = (Duration::from_secs(60) + AHEAD) / PART;
+            assert!((share / 2..=share + cost).contains(&total), "{total:?}");
+            assert!(budget.allows(keys[1], begin));
+            budget.forget(keys[0]);
+            assert!(budget.allows(keys[0], begin));
+        }
+    }
+}

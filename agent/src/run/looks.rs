@@ -1,0 +1,104 @@
+//! When the loop looks at `/proc` by itself: for a process that nobody has told it of, and for a
+//! handler in a module that it does not know.
+
+use std::time::Instant as Moment;
+
+use anyhow::Result;
+
+use super::{Agent, clock};
+use crate::{
+    event::{Event, Instant, What},
+    process::{Modules, ProcessKey, Role},
+};
+
+/// How far up a process's parents are looked at: a worker's child is the third.
+const GENERATIONS: usize = 8;
+
+impl Agent {
+    /// Finds out what is missing before a registration is taken in: the process itself, or the
+    /// module that its handler lies in.
+    pub(super) fn prepare(&mut self, event: &Event) -> Result<()> {
+        let key = event.process;
+        let known = self.engine.table.get(key).is_some();
+        if known && self.engine.table.knows_handlers(event) {
+            return Ok(());
+        }
+        if !known {
+            self.look_up_from(key, event.when);
+            return Ok(());
+        }
+        let now = Moment::now();
+        let modules = if self.budget.allows(key, now) {
+            let modules = self.read(key, event.when);
+            self.budget.spent(key, now, now.elapsed());
+            modules
+        } else {
+            // It registers in a loop, and nowhere that is mapped from a file: what was read some
+            // milliseconds ago stands for what is mapped now.
+            let process = self.engine.table.get(key).filter(|p| p.found.is_some());
+            process.map(|p| p.modules.clone())
+        };
+        if let Some(modules) = modules {
+            self.whole(Event {
+                when: event.when,
+                process: key,
+                tid: key.pid,
+                what: What::Mapped(modules),
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes in a process that nobody has told us of, after those parents of it that are as new:
+    /// without its master a worker would pass for one. Its siblings may be as new: a scan follows.
+    fn look_up_from(&mut self, key: ProcessKey, when: Instant) {
+        let mut line: Vec<Event> = self.watch.stranger(key, when).into_iter().collect();
+        let is_new = !line.is_empty();
+        while let Some(What::Found(found)) = line.last().map(|event| &event.what)
+            && line.len() < GENERATIONS
+            && let Some(parent) = found.parent
+            && self.engine.table.get(parent).is_none()
+        {
+            match self.watch.look(parent.pid, when) {
+                Some(event) if event.process == parent => line.push(event),
+                _ => break,
+            }
+        }
+        for event in line.into_iter().rev() {
+            self.whole(event);
+        }
+        if is_new {
+            self.scan();
+        }
+    }
+
+    /// Reads what is mapped in a known process now.
+    fn read(&mut self, key: ProcessKey, when: Instant) -> Option<Modules> {
+        let process = self.engine.table.get(key)?;
+        // A server that restarts loads its modules anew, at other addresses; its children will
+        // inherit them, and the interpreter with them. Of a forked process nothing else is known
+        // yet: its title, its container, its id inside that.
+        if (process.role == Role::Master || process.found.is_none())
+            && let Some(found) = self.watch.look(key.pid, when)
+        {
+            self.whole(found);
+            return self.engine.table.get(key).map(|p| p.modules.clone());
+        }
+        self.watch.modules(key)
+    }
+
+    /// Looks at the candidates whose time has come.
+    pub(super) fn look_at_candidates(&mut self) -> Result<()> {
+        let admitted = self.watch.candidates(clock::now());
+        let is_new = !admitted.is_empty();
+        for event in admitted {
+            self.whole(event);
+        }
+        // Where its exec was heard late, the server may have made workers that the probe did not
+        // take for a watched process's children.
+        if is_new {
+            self.scan();
+        }
+        Ok(())
+    }
+}
