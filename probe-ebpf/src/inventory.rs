@@ -1,6 +1,6 @@
 //! Hook: the task iterator (`iter/task`), read on demand.
 //!
-//! Since: 5.8
+//! Since: 5.10 (task iterators came with 5.8, which nobody runs any more)
 //! Fires when: user space reads the iterator's file; once per task.
 //! Emits: `RawInventory` per watched process, through the iterator's own file.
 //! Why this hook: it gives every disposition with the handler's address for processes that

@@ -47,6 +47,43 @@ pub(crate) fn below(folder: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// Paths of all files that a clone has, or would have: what cargo and Python leave behind is not
+/// among them, nor is what is hidden, but for three.
+pub(crate) fn all() -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path("")).context("failed to list the repository")? {
+        let entry = entry?;
+        let name = entry.file_name().into_string().ok();
+        let name = name.context("a name is not UTF-8")?;
+        if name.starts_with('.') && ![".cargo", ".ci", ".gitignore"].contains(&name.as_str()) {
+            continue;
+        }
+        if !entry.file_type()?.is_dir() {
+            found.push(name);
+        } else if !entry.path().join("CACHEDIR.TAG").exists() {
+            found.append(&mut below(&name)?);
+        }
+    }
+    found.retain(|file| !file.contains("/__pycache__/"));
+    found.sort();
+    Ok(found)
+}
+
+/// The rows of the one table of a guide whose heading begins with that word, cell by cell.
+pub(crate) fn table(guide: &str, heading: &str) -> Result<Vec<Vec<String>>> {
+    let text = text(guide)?;
+    let mut lines = text.lines();
+    lines
+        .find(|line| line.starts_with(&format!("| {heading} |")))
+        .with_context(|| format!("{guide} has no table of {heading}s"))?;
+    let cells = |line: &str| -> Option<Vec<String>> {
+        let row = line.strip_prefix("| ")?.strip_suffix(" |")?;
+        Some(row.split(" | ").map(str::to_owned).collect())
+    };
+    // The ruler comes first.
+    Ok(lines.skip(1).map_while(cells).collect())
+}
+
 /// A scratch file with the given text, in a folder of its own that cargo cleans.
 pub(crate) fn scratch(folder: &str, name: &str, content: &str) -> Result<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);

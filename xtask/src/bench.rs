@@ -48,7 +48,7 @@ const EVENTS: u32 = 1_500;
 /// whatever stood before.
 const MARKS: u32 = 2;
 /// How often a turn that somebody else disturbed is taken again.
-const TRIES: u32 = 5;
+const TRIES: u32 = 20;
 
 /// How the costs are measured.
 #[derive(Debug, clap::Args)]
@@ -100,8 +100,12 @@ pub(crate) fn bench(options: &Options) -> Result<ExitCode> {
         }
     }
     eprintln!("the agent's resources, and the run time of programs");
-    report.resources = Some(resources::measure(&mut worker, options.quick)?);
-    report.programs = resources::profile(&mut worker, calls)?;
+    let taken = undisturbed(|| resources::measure(&mut worker, options.quick))?;
+    report.resources = Some(taken);
+    for tool in [Tool::Sigblame, Tool::Bpftrace] {
+        let profiles = undisturbed(|| resources::profile(tool, &mut worker, calls))?;
+        report.programs.extend(profiles);
+    }
     worker.stop()?;
 
     print!("{report}");

@@ -13,6 +13,7 @@ mod bench;
 mod ci;
 mod packages;
 mod progress;
+mod record;
 mod run;
 mod setup;
 mod stop;
@@ -39,6 +40,8 @@ enum Task {
     Run(run::Options),
     /// Installs what the tests need and runs all that can run here.
     Test(test::Options),
+    /// Records the demo site anew, as root, for the tests that replay it.
+    Record,
     /// Measures what sigblame costs, beside bpftrace with the same filter.
     Bench(bench::Options),
     /// The load of `bench`, in a process of its own.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Setup { groups } => setup::setup(&groups).map(|()| ExitCode::SUCCESS),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
+        Task::Record => record::record(),
         Task::Bench(options) => bench::bench(&options),
         Task::BenchLoad(options) => bench::run_load(&options).map(|()| ExitCode::SUCCESS),
         Task::Ci => ci::ci(),

@@ -19,10 +19,10 @@ use self::agent::Agent;
 use crate::{
     packages::Group,
     setup, stop,
-    workspace::{cargo_run, is_root},
+    workspace::{cargo_run, is_root, target_dir},
 };
 
-mod agent;
+pub(crate) mod agent;
 mod servers;
 
 /// The agent's own code for "the kernel or a privilege is missing".
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // Dropped in reverse order, also when something fails: the agent goes first.
     let _deferred = stop::defer();
     let server = start_demo(options)?;
-    let mut agent = Agent::start(&options.agent)?;
+    let mut agent = Agent::start(&target_dir()?.join("release/sigblame"), &options.agent)?;
     if !agent.wait_until_ready()? {
         return agent.exit_code();
     }
@@ -115,7 +115,7 @@ fn start_demo(options: &Options) -> Result<Option<Httpd>> {
 }
 
 /// Visits every link once, so that the first findings stand there without a click.
-fn click_through(server: &Httpd) -> Result<()> {
+pub(crate) fn click_through(server: &Httpd) -> Result<()> {
     for mount in ["", DAEMON_MOUNT] {
         for route in ROUTES {
             if stop::asked() {

@@ -59,6 +59,16 @@ pub enum DecodeError {
     FrameContradiction { frame: u32, flags: u16 },
 }
 
+/// The number of a record whose body may be garbled; `None` where even the head is cut.
+#[must_use]
+pub fn stamp(bytes: &[u8]) -> Option<Stamp> {
+    let header: RawHeader = part(bytes, "the header").ok()?;
+    Some(Stamp {
+        cpu: header.cpu,
+        sequence: header.sequence,
+    })
+}
+
 /// Decodes the record at the start of `bytes`; what lies behind it is not looked at.
 pub fn decode(bytes: &[u8]) -> Result<(Stamp, Event), DecodeError> {
     let header: RawHeader = part(bytes, "the header")?;

@@ -39,6 +39,8 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// How often `/proc` is looked at again, in case something was missed.
 const RESCAN: Duration = Duration::from_secs(60);
+/// How long after a look at `/proc` the next loss may cause another.
+const LOSS_RESCAN: Duration = Duration::from_secs(5);
 /// How far up a process's parents are looked at: a worker's child is the third.
 const GENERATIONS: usize = 8;
 
@@ -52,6 +54,8 @@ pub struct Agent {
     keep: Keep,
     /// Records were lost: what the table believes may be old.
     stale: bool,
+    /// When `/proc` was looked at last.
+    scanned: Moment,
     exempt_before: u64,
 }
 
@@ -76,6 +80,7 @@ impl Agent {
             garbled: Garbled::default(),
             keep: Keep::default(),
             stale: false,
+            scanned: Moment::now(),
             exempt_before: 0,
         };
         (agent, ring)
@@ -145,6 +150,7 @@ impl Agent {
     /// Every httpd there is, with what stands on its signals, and what is gone meanwhile.
     fn scan(&mut self) {
         self.stale = false;
+        self.scanned = Moment::now();
         let now = clock::now();
         let looks = self.watch.scan();
         let seen: Vec<ProcessKey> = looks.iter().map(|look| look.key).collect();
@@ -199,19 +205,20 @@ impl Agent {
     }
 
     fn record_in(&mut self, bytes: &[u8]) -> Result<()> {
-        let (stamp, event) = match decode::decode(bytes) {
-            Ok(decoded) => decoded,
+        // Also of a record that is garbled further on: it arrived, it is no gap.
+        let lost = decode::stamp(bytes).map_or(0, |s| self.gaps.note(s.cpu, s.sequence));
+        if lost > 0 {
+            self.tell.lost(Stage::Ring, lost);
+            self.stale = true;
+        }
+        let event = match decode::decode(bytes) {
+            Ok((_, event)) => event,
             Err(reason) => {
                 self.tell.lost(Stage::Decode, 1);
                 self.garbled.tell(&reason, bytes.len());
                 return Ok(());
             }
         };
-        let lost = self.gaps.note(stamp.cpu, stamp.sequence);
-        if lost > 0 {
-            self.tell.lost(Stage::Ring, lost);
-            self.stale = true;
-        }
         self.tell.delay(clock::now().seconds_since(event.when));
         match &event.what {
             What::Registration(_) => self.prepare(&event)?,
@@ -231,7 +238,7 @@ impl Agent {
             return Ok(());
         }
         if !known {
-            self.look_up_from(key.pid, event.when);
+            self.look_up_from(key, event.when);
             return Ok(());
         }
         // A server that restarts loads its modules anew, at other addresses; its children
@@ -258,9 +265,10 @@ impl Agent {
     }
 
     /// Takes in a process that nobody has told us of, after those parents of it that are as new:
-    /// without its master a worker would pass for one.
-    fn look_up_from(&mut self, pid: u32, when: Instant) {
-        let mut line: Vec<Event> = self.watch.look(pid, when).into_iter().collect();
+    /// without its master a worker would pass for one. Its siblings may be as new: a scan follows.
+    fn look_up_from(&mut self, key: ProcessKey, when: Instant) {
+        let mut line: Vec<Event> = self.watch.stranger(key, when).into_iter().collect();
+        let is_new = !line.is_empty();
         while let Some(What::Found(found)) = line.last().map(|event| &event.what)
             && line.len() < GENERATIONS
             && let Some(parent) = found.parent
@@ -273,6 +281,9 @@ impl Agent {
         }
         for event in line.into_iter().rev() {
             self.whole(event);
+        }
+        if is_new {
+            self.scan();
         }
     }
 
@@ -316,7 +327,8 @@ impl Agent {
         self.tell.exempt(exempt.saturating_sub(self.exempt_before));
         self.exempt_before = exempt;
         self.tell.tick(&self.engine, &self.watch);
-        if self.stale {
+        // Not each second while the loss goes on: looking takes time that draining needs.
+        if self.stale && self.scanned.elapsed() > LOSS_RESCAN {
             warn!("records were lost; looking at every server again");
             self.scan();
         }

@@ -96,6 +96,9 @@ impl Watch {
 
     /// Watches a process of an httpd; `None` while mod_wsgi is not mapped in it.
     pub(super) fn admit(&mut self, look: Look, when: Instant) -> Option<Event> {
+        if !look.has_mod_wsgi && !self.candidates.contains_key(&look.key.pid) {
+            return None;
+        }
         for target in &look.uprobes {
             self.probe(target);
         }
@@ -179,6 +182,22 @@ impl Watch {
         }
     }
 
+    /// A watched process that the table does not know makes a registration: it belongs to a
+    /// server that was not found yet, or to an httpd without mod_wsgi. The latter is left alone
+    /// from now on, or one that registers with each request (mod_php does) would have us look at
+    /// it each time; the scan each minute will notice when it loads mod_wsgi.
+    pub(super) fn stranger(&mut self, key: ProcessKey, when: Instant) -> Option<Event> {
+        let look = self.scanner.look(key.pid).ok().flatten()?;
+        if look.key != key {
+            return None;
+        }
+        if !look.has_mod_wsgi && !self.candidates.contains_key(&key.pid) {
+            self.controls.unwatch(key.pid);
+            return None;
+        }
+        self.admit(look, when)
+    }
+
     /// What is mapped in a process now.
     pub(super) fn modules(&mut self, key: ProcessKey) -> Option<Modules> {
         self.scanner.modules(key)
@@ -234,6 +253,7 @@ impl Watch {
             candidate.next = now + candidate.interval;
             if now - candidate.since > PATIENCE {
                 self.candidates.remove(&pid);
+                self.controls.unwatch(pid);
             }
         }
         events

@@ -116,16 +116,12 @@ impl Agent {
     /// that nothing was lost or folded.
     pub(super) fn check(&self, before: u64, events: u32) -> Result<()> {
         let expected = before + u64::from(events);
-        let enough = || self.seen().is_ok_and(|seen| seen >= expected).then_some(());
-        wait_for(PATIENCE, enough);
+        let enough = || stop::asked() || self.seen().is_ok_and(|seen| seen >= expected);
+        wait_for(PATIENCE, || enough().then_some(()));
+        stop::check()?;
         thread::sleep(TICK);
         let text = self.metrics()?;
         let seen = sum(&text, "sigblame_registrations_total", &TOGGLED);
-        let registrations = sum(
-            &text,
-            "sigblame_registrations_total",
-            &["origin=\"application\""],
-        );
         let complete = sum(
             &text,
             "sigblame_python_stacks_total",
@@ -135,14 +131,14 @@ impl Agent {
         let missed = sum(&text, "sigblame_probe_misses_total", &[])
             // Other people's programs that start an interpreter.
             - sum(&text, "sigblame_probe_misses_total", &["reason=\"interpreter_unwatched\""]);
-        if seen > expected || registrations != seen {
-            let text = format!(
-                "failed to measure alone: another server's application set signals \
-                 ({seen} of SIGUSR2, {registrations} in all, {expected} are ours)"
-            );
-            return Err(Disturbed(text).into());
+        if seen >= expected {
+            self.alone(expected)?;
         }
-        if seen != expected || complete != registrations || lost + missed != 0 {
+        if complete > expected {
+            let text = "failed to measure alone: another server started an interpreter";
+            return Err(Disturbed(text.to_owned()).into());
+        }
+        if seen != expected || complete != expected || lost + missed != 0 {
             bail!(
                 "failed to measure sigblame: of {expected} events it saw {seen}, {complete} with \
                  complete stacks, lost {lost}, missed {missed}; see {}",
@@ -177,6 +173,23 @@ impl Agent {
         ))
     }
 
+    /// Fails when another server's applications have set signals, too.
+    pub(super) fn alone(&self, ours: u64) -> Result<()> {
+        let registrations = sum(
+            &self.metrics()?,
+            "sigblame_registrations_total",
+            &[APPLICATION],
+        );
+        if registrations != ours {
+            let text = format!(
+                "failed to measure alone: another server's application set signals \
+                 ({registrations} in all, {ours} are ours)"
+            );
+            return Err(Disturbed(text).into());
+        }
+        Ok(())
+    }
+
     pub(super) fn stop(self) -> Result<()> {
         self.process.stop().map(drop)
     }
@@ -197,7 +210,8 @@ impl Agent {
     }
 }
 
-const TOGGLED: [&str; 2] = ["signal=\"SIGUSR2\"", "origin=\"application\""];
+const APPLICATION: &str = "origin=\"application\"";
+const TOGGLED: [&str; 2] = ["signal=\"SIGUSR2\"", APPLICATION];
 
 /// The sum of all series of a metric with these labels.
 fn sum(text: &str, name: &str, labels: &[&str]) -> u64 {

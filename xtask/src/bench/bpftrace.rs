@@ -59,6 +59,8 @@ impl Bpftrace {
         let begin = Instant::now();
         let process = Scoped::spawn(
             Command::new("bpftrace")
+                // Looked up for each event anew, names take it milliseconds.
+                .env("BPFTRACE_NO_USER_SYMBOLS", "1")
                 .args(["-q", "-B", "line", "-e", &script(worker.pid)])
                 .stdin(Stdio::null())
                 .stdout(output.try_clone()?)
@@ -101,18 +103,19 @@ impl Bpftrace {
 
     pub(super) fn check(&self, before: u64, events: u32) -> Result<()> {
         let expected = before + u64::from(events);
-        // Names of addresses are looked up as it prints, which takes its time.
         let seen = wait_for(PATIENCE, || match self.seen() {
-            Ok(seen) if seen < expected && !self.process.has_ended() => None,
+            Ok(seen) if seen < expected && !self.process.has_ended() && !stop::asked() => None,
             other => Some(other),
         });
+        stop::check()?;
         let seen = seen.unwrap_or_else(|| self.seen())?;
         let output = self.output()?;
         if seen != expected || output.contains("Lost") {
             let last = output.lines().rfind(|line| line.contains("Lost"));
             bail!(
-                "failed to measure bpftrace: it printed {} of {events} events; {}",
+                "failed to measure bpftrace: it printed {} of {events} events within {} s; {}",
                 seen.saturating_sub(before),
+                PATIENCE.as_secs(),
                 last.unwrap_or("it reports no loss")
             );
         }

@@ -10,6 +10,7 @@ use super::{
     agent::Agent,
     load,
     programs::{self, Counting, Program},
+    quiet,
     server::Worker,
     tool::{Attached, Tool},
 };
@@ -44,6 +45,7 @@ pub(super) struct Resources {
 /// Runs an agent of its own through its life.
 pub(super) fn measure(worker: &mut Worker, quick: bool) -> Result<Resources> {
     let requests = if quick { 1 } else { 7 };
+    quiet::wait()?;
     let agent = Agent::start()?;
     thread::sleep(SETTLE);
     let mut resources = Resources {
@@ -70,6 +72,8 @@ pub(super) fn measure(worker: &mut Worker, quick: bool) -> Result<Resources> {
     };
     resources.silent_cpu = per_10k(&mut |worker| worker.repeat(EVENTS))?;
     resources.finding_cpu = per_10k(&mut |worker| worker.toggle(EVENTS))?;
+    quiet::check(Some(agent.pid()))?;
+    agent.alone(1_000 + 2 * u64::from(resources.events))?;
     agent.stop()?;
     Ok(resources)
 }
@@ -126,38 +130,40 @@ pub(super) struct Profile {
 }
 
 /// Lets the kernel count what each program takes. Apart from the rounds, because counting costs.
-pub(super) fn profile(worker: &mut Worker, calls: u32) -> Result<Vec<Profile>> {
-    let mut profiles = Vec::new();
-    for tool in [Tool::Sigblame, Tool::Bpftrace] {
-        let attached = Attached::start(tool, worker)?;
-        let Some(pid) = attached.pid() else { continue };
-        let counting = Counting::begin()?;
-        let start = programs::of(pid)?;
-        load::spawn(calls)?;
-        let middle = programs::of(pid)?;
-        worker.toggle(EVENTS)?;
-        let end = programs::of(pid)?;
-        drop(counting);
-        attached.stop()?;
-        for (id, program) in &end {
-            let (Some(before), Some(between)) = (start.get(id), middle.get(id)) else {
-                continue;
-            };
-            let unwatched = per_run(before, between).filter(|(runs, _)| *runs > calls.into());
-            profiles.push(Profile {
-                tool,
-                program: program.clone(),
-                unwatched: unwatched.map(|(_, nanoseconds)| nanoseconds),
-                watched: unwatched.and_then(|(_, others)| {
-                    let (runs, nanoseconds) = per_run(between, program)?;
-                    // Other processes' system calls are among them.
-                    let strangers = runs.checked_sub(EVENTS.into())? as f64;
-                    Some((nanoseconds * runs as f64 - strangers * others) / f64::from(EVENTS))
-                }),
-            });
-        }
-    }
-    Ok(profiles)
+pub(super) fn profile(tool: Tool, worker: &mut Worker, calls: u32) -> Result<Vec<Profile>> {
+    quiet::wait()?;
+    let attached = Attached::start(tool, worker)?;
+    let Some(pid) = attached.pid() else {
+        return Ok(Vec::new());
+    };
+    let before = attached.seen()?;
+    let counting = Counting::begin()?;
+    let start = programs::of(pid)?;
+    load::spawn(calls)?;
+    let middle = programs::of(pid)?;
+    worker.toggle(EVENTS)?;
+    let end = programs::of(pid)?;
+    drop(counting);
+    attached.check(before, EVENTS)?;
+    quiet::check(Some(pid))?;
+    attached.stop()?;
+    let profiles = end.into_iter().filter_map(|(id, program)| {
+        let (before, between) = (start.get(&id)?, middle.get(&id)?);
+        let unwatched = per_run(before, between).filter(|(runs, _)| *runs > calls.into());
+        let watched = unwatched.and_then(|(_, others)| {
+            let (runs, nanoseconds) = per_run(between, &program)?;
+            // Other processes' system calls are among them.
+            let strangers = runs.checked_sub(EVENTS.into())? as f64;
+            Some((nanoseconds * runs as f64 - strangers * others) / f64::from(EVENTS))
+        });
+        Some(Profile {
+            tool,
+            program,
+            unwatched: unwatched.map(|(_, nanoseconds)| nanoseconds),
+            watched,
+        })
+    });
+    Ok(profiles.collect())
 }
 
 /// Runs between two looks, and nanoseconds of each.

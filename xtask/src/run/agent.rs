@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::Path,
     process::{Command, ExitCode, Stdio},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use sigblame_tests::{http, process::Scoped, wait_for};
 
-use crate::{stop, workspace::target_dir};
+use crate::stop;
 
 /// Where the agent listens unless somebody says otherwise.
 const DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9749);
@@ -32,9 +33,9 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Starts the release build. Findings go to our standard output, the rest to standard error.
-    pub(crate) fn start(arguments: &[String]) -> Result<Self> {
-        let mut command = Command::new(target_dir()?.join("release/sigblame"));
+    /// Starts this build. Findings go to our standard output, the rest to standard error.
+    pub(crate) fn start(program: &Path, arguments: &[String]) -> Result<Self> {
+        let mut command = Command::new(program);
         command.arg("run").stdin(Stdio::null());
         let address = match value_of(arguments, LISTEN) {
             Some(text) => text

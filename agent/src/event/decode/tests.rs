@@ -280,3 +280,20 @@ fn what_lies_behind_the_record_is_not_looked_at() {
     bytes.extend([0xff; 9]);
     assert!(decode(&bytes).is_ok());
 }
+
+/// A record whose body is garbled has its number all the same: it arrived, it is no gap.
+#[test]
+fn a_garbled_record_keeps_its_number() {
+    let bytes = record(
+        |raw| {
+            raw.header.sequence = 9;
+            raw.header.cpu = 3;
+            raw.header.kind = Kind(77);
+        },
+        &[],
+    );
+    assert!(decode(&bytes).is_err());
+    let number = stamp(&bytes).map(|stamp| (stamp.cpu, stamp.sequence));
+    assert_eq!(number, Some((3, 9)));
+    assert!(stamp(&bytes[..47]).is_none());
+}
