@@ -122,12 +122,12 @@ pub struct CheckConfigArgs {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
-    #[error("failed to read {}: {source}; name another with --config", path.display())]
+    #[error("failed to read {}: {cause}; name another with --config", path.display())]
     Read {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file is too long to be meant.
     #[error("failed to read {}: it is longer than 1 MiB, no configuration is", path.display())]
@@ -229,9 +229,9 @@ fn load(path: Option<&Path>) -> Result<Config, LoadError> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(FILE_LIMIT + 1).read_to_string(&mut text))
-        .map_err(|source| LoadError::Read {
+        .map_err(|cause| LoadError::Read {
             path: path.to_owned(),
-            source,
+            cause,
         })?;
     if text.len() as u64 > FILE_LIMIT {
         return Err(LoadError::TooLong {

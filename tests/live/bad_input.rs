@@ -68,6 +68,10 @@ fn assert_ended(said: &Said, code: i32, parts: &[&str]) {
         assert!(sentence.contains(part), "{part:?} in {sentence:?}");
     }
     assert!(!said.errors.contains("panicked"), "{said:?}");
+    assert!(
+        sentence.matches("os error").count() <= 1,
+        "the cause is told once: {said:?}"
+    );
     let others = said.errors.lines().filter(|line| !line.contains(" INFO "));
     assert_eq!(others.count(), 1, "one sentence: {said:?}");
 }
@@ -121,6 +125,7 @@ fn port_in_use_is_said() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap().to_string();
     let said = run(&mut agent(&["run", "--web.listen-address", &address]));
+    assert!(!said.errors.contains("os error"), "{said:?}");
     assert_ended(
         &said,
         1,

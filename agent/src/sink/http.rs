@@ -76,12 +76,12 @@ impl Shared {
 
 /// Why nobody can be served.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to listen on {address}: {}; {}", reason(source), mend(source))]
+#[error("failed to listen on {address}: {}; {}", reason(cause), mend(cause))]
 pub struct BindError {
     /// Where.
     pub address: SocketAddr,
-    /// Why.
-    pub source: io::Error,
+    /// Why. Not its source: the sentence has it already.
+    pub cause: io::Error,
 }
 
 fn reason(error: &io::Error) -> String {
@@ -108,7 +108,7 @@ fn mend(error: &io::Error) -> &'static str {
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address)
         .await
-        .map_err(|source| BindError { address, source })
+        .map_err(|cause| BindError { address, cause })
 }
 
 /// The endpoints.
