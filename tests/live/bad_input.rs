@@ -231,7 +231,8 @@ fn closed_output_is_no_failure() {
     });
     assert!(ended.is_some(), "{}", agent.log());
     let output = agent.output();
-    assert!(output.contains("SIGPIPE"), "{output}");
+    // The line is the first finding's, which may be another server's.
+    assert_eq!(output.lines().count(), 2, "{output}");
     assert!(output.ends_with("code 0\n"), "{output}\n{}", agent.log());
     assert!(!agent.log().contains("panicked"), "{}", agent.log());
 }

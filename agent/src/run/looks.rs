@@ -51,7 +51,7 @@ impl Agent {
 
     /// Takes in a process that nobody has told us of, after those parents of it that are as new:
     /// without its master a worker would pass for one. Its siblings may be as new: a scan follows.
-    fn look_up_from(&mut self, key: ProcessKey, when: Instant) {
+    pub(super) fn look_up_from(&mut self, key: ProcessKey, when: Instant) {
         let mut line: Vec<Event> = self.watch.stranger(key, when).into_iter().collect();
         let is_new = !line.is_empty();
         while let Some(What::Found(found)) = line.last().map(|event| &event.what)

@@ -253,6 +253,10 @@ impl Agent {
         self.tell.delay(clock::now().seconds_since(event.when));
         match &event.what {
             What::Registration(_) => self.prepare(&event)?,
+            // A server that was not looked at yet: its workers may be gone before they are.
+            What::Forked { .. } if self.engine.table.get(event.process).is_none() => {
+                self.look_up_from(event.process, event.when);
+            }
             What::Executed { file } => self.watch.executed(event.process, *file),
             _ => {}
         }
