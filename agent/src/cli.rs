@@ -1,4 +1,4 @@
-//! The command line, as section 7 of the design promises it.
+//! The command line, whose names are promised: other people's scripts rely on them.
 //!
 //! A flag beats the environment, the environment beats the file, the file beats the default.
 
@@ -61,7 +61,8 @@ pub struct RunArgs {
         value_parser = listen_address
     )]
     pub listen_address: Option<SocketAddr>,
-    /// Directory where findings are kept; without it they are kept in memory
+    /// Directory for what outlives the agent: made and checked to be writable; findings are kept
+    /// in memory for now
     #[arg(long, value_name = "DIRECTORY", env = "SIGBLAME_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
     /// The mildest message that is logged [default: info]
@@ -128,6 +129,15 @@ pub enum LoadError {
         path: PathBuf,
         /// Why.
         cause: std::io::Error,
+    },
+    /// The host's processes are not where they are said to be.
+    #[error(
+        "failed to find the host's processes below {}; say with --proc-root where its /proc is \
+         mounted", path.display()
+    )]
+    ProcRoot {
+        /// Where.
+        path: PathBuf,
     },
     /// The file is too long to be meant.
     #[error("failed to read {}: it is longer than 1 MiB, no configuration is", path.display())]

@@ -23,7 +23,7 @@ use sigblame::{
     store::Store,
 };
 use tokio::{runtime, sync::oneshot};
-use tracing::info;
+use tracing::{info, warn};
 
 fn main() -> ExitCode {
     let cli = match Cli::read(env::args_os()) {
@@ -77,6 +77,7 @@ fn run(args: &RunArgs) -> Result<ExitCode> {
     if let Some(directory) = &config.state_dir {
         check_state(directory)?;
     }
+    check_processes(&config.proc_root)?;
     let loop_args = args.clone();
     let output = Output::Findings(config.log.format);
     runtime()?.block_on(async move {
@@ -104,6 +105,22 @@ fn run(args: &RunArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Refuses a `/proc` that is none, and says it where the host's processes do not show: the agent
+/// would see nothing and say nothing.
+fn check_processes(proc_root: &Path) -> Result<()> {
+    if !proc_root.join("1/stat").exists() {
+        let path = proc_root.to_owned();
+        return Err(LoadError::ProcRoot { path }.into());
+    }
+    let checks = doctor::checks(&Facts::gather(proc_root), &Ok(1), &[]);
+    let processes = checks.iter().find(|check| check.name == "host's processes");
+    if let Some(check) = processes.filter(|check| check.state != doctor::State::Found) {
+        let mend = check.mend.as_deref().unwrap_or_default();
+        warn!(mend, "the host's processes do not show: {}", check.seen);
+    }
+    Ok(())
+}
+
 /// Keeps what the agent hears in a capture, where the flag asks for it.
 fn recording(mut agent: Agent, args: &RunArgs) -> Result<Agent> {
     if let Some(path) = &args.capture {
@@ -121,6 +138,7 @@ fn trace(args: &TraceArgs) -> Result<ExitCode> {
         level: LogLevel::Warn,
         format: LogFormat::Text,
     })?;
+    check_processes(&config.proc_root)?;
     let output = Output::Trace {
         json: args.json,
         all: args.all,

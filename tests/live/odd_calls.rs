@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sigblame_tests::{
     agent::{Agent, Trace},
-    httpd::Mpm,
+    httpd::{Httpd, Mpm},
     skip, wait_for,
 };
 
@@ -59,9 +59,38 @@ fn refused_calls_are_told_and_are_no_findings() {
 #[test]
 fn contested_struct_is_told_as_the_kernel_has_it() {
     let agent = Agent::start().unwrap();
-    let trace = Trace::start(&[]).unwrap();
     let server = hard(Mpm::Event).start().unwrap();
-    let answer = ask(&server, "/contest/12");
+    let labels = [("hook", "registration"), ("mechanism", "fexit")];
+    if agent
+        .metrics()
+        .unwrap()
+        .sum("sigblame_hook_attached", &labels)
+        == 1.0
+    {
+        assert_eq!(contest(&server).0, 0, "the kernel's own copy is read");
+        skip(
+            "contested_struct_is_told_as_the_kernel_has_it",
+            "the struct is out of the caller's reach on the fexit rung",
+        );
+        return;
+    }
+    // The two threads need a processor each at the same time, which a busy host may not have.
+    let rounds = (0..ROUNDS).map(|_| contest(&server));
+    let mixed = rounds.inspect(|(contested, told)| assert!(contested < told));
+    assert!(
+        mixed.into_iter().any(|(contested, _)| contested > 0),
+        "none of {ROUNDS} thousand calls was contested"
+    );
+}
+
+/// How often a thousand calls are tried.
+const ROUNDS: usize = 10;
+
+/// A thousand calls against a thread that rewrites their struct: how many were told as contested, of
+/// how many. What is told to stand there must be what the kernel itself says afterwards.
+fn contest(server: &Httpd) -> (usize, usize) {
+    let trace = Trace::start(&[]).unwrap();
+    let answer = ask(server, "/contest/12");
     let lines = trace.finish(server.pid()).unwrap();
     let call = call_for(&answer, &12.into());
     let mut told: Vec<&Value> = lines
@@ -73,29 +102,6 @@ fn contested_struct_is_told_as_the_kernel_has_it() {
     let stands = answer["notes"].as_array().unwrap();
     let kinds: Vec<&Value> = told.iter().map(|l| &l["change"]["new"]["kind"]).collect();
     assert_eq!(kinds, stands.iter().collect::<Vec<_>>());
-
-    let contested = told
-        .iter()
-        .filter(|l| l["change"]["contested"] == true)
-        .count();
-    let labels = [("hook", "registration"), ("mechanism", "fexit")];
-    if agent
-        .metrics()
-        .unwrap()
-        .sum("sigblame_hook_attached", &labels)
-        == 1.0
-    {
-        assert_eq!(contested, 0, "this rung reads the kernel's own copy");
-        skip(
-            "contested_struct_is_told_as_the_kernel_has_it",
-            "the struct is out of the caller's reach on the fexit rung",
-        );
-        return;
-    }
-    assert!(contested > 0, "none of {} is contested", told.len());
-    assert!(
-        contested < told.len(),
-        "each of {} is contested",
-        told.len()
-    );
+    let contested = told.iter().filter(|l| l["change"]["contested"] == true);
+    (contested.count(), told.len())
 }

@@ -19,6 +19,7 @@ use self::agent::Agent;
 use crate::{
     packages::Group,
     setup, stop,
+    test::mount_tracefs,
     workspace::{cargo_run, is_root, target_dir},
 };
 
@@ -55,6 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::from(UNAVAILABLE));
     }
     setup::setup(&[])?;
+    mount_tracefs();
     cargo_run(&["build", "--release", "-p", "sigblame"], &[])?;
 
     // Dropped in reverse order, also when something fails: the agent goes first.
@@ -83,6 +85,16 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
 
     let summary = agent.summary();
+    if server.is_some()
+        && summary
+            .as_ref()
+            .is_ok_and(|text| text.starts_with("0 findings"))
+    {
+        bail!(
+            "failed to hear the demo site, which took signals over; \
+             `target/release/sigblame doctor` says what is missing here"
+        );
+    }
     agent.stop()?;
     if let Some(server) = server {
         eprintln!("stopping the demo server; a daemon whose SIGTERM was taken costs three seconds");

@@ -250,6 +250,8 @@ fn explain(error: &ProgramError) -> String {
         source = cause.source();
     }
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Where the kernel refuses before it verifies, the log is empty.
+    let line = line.trim_end_matches(". Verifier output:").to_owned();
     let characters = line.chars().count();
     if characters <= 400 {
         return line;
