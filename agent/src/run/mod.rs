@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use probe_abi::map::EVENTS_SIZE;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -47,8 +48,6 @@ const TICK: Duration = Duration::from_secs(1);
 const RESCAN: Duration = Duration::from_secs(60);
 /// How long after a look at `/proc` the next loss may cause another.
 const LOSS_RESCAN: Duration = Duration::from_secs(5);
-/// How long the ring is read at the end, when it is filled all the time.
-const LAST: Duration = Duration::from_secs(1);
 /// How long the ring is read before everything else gets its turn.
 const TURN: Duration = Duration::from_millis(100);
 
@@ -154,45 +153,61 @@ impl Agent {
                 _ = tick.tick() => {
                     self.drain(&mut ring)?;
                     self.tick();
+                    // Not each second while the loss goes on: looking takes time that draining
+                    // needs.
+                    if self.stale && self.scanned.elapsed() > LOSS_RESCAN {
+                        warn!("records were lost; looking at every server again");
+                        self.rescan(&mut ring)?;
+                    }
                 }
-                _ = rescan.tick() => self.scan(),
+                _ = rescan.tick() => self.rescan(&mut ring)?,
                 _ = hangup.recv() => self.reload(&load),
                 _ = term.recv() => break,
                 _ = int.recv() => break,
                 _ = &mut stop => break,
             }
         }
-        let late = Moment::now() + LAST;
+        // What was there by now is told, however long that takes; what still comes need not be.
+        self.backlog = 0;
         self.drain(&mut ring)?;
-        while !self.drained && Moment::now() < late {
+        while !self.drained && self.backlog < EVENTS_SIZE as usize {
             self.drain(&mut ring)?;
         }
         self.tick();
         self.keep.end()
     }
 
-    /// Every httpd there is, with what stands on its signals, and what is gone meanwhile.
-    fn scan(&mut self) {
+    /// A scan after which nothing is known that is gone.
+    ///
+    /// What a process did before it went is in the ring, so that is read in between: to forget it
+    /// at once would lose the last words of workers that live for one request.
+    fn rescan(&mut self, ring: &mut Ring) -> Result<()> {
         self.stale = false;
         self.scanned = Moment::now();
+        let known: Vec<ProcessKey> = self.engine.table.processes().map(|p| p.key).collect();
+        let gone = known.into_iter().filter(|key| self.watch.has_left(*key));
+        let gone: Vec<ProcessKey> = gone.collect();
+        self.drain(ring)?;
+        // Where there is more to read than that, the next rescan will do it.
+        let forget = self.drained;
+        let when = clock::now();
+        for process in gone.into_iter().filter(|_| forget) {
+            self.whole(Event {
+                when,
+                process,
+                tid: process.pid,
+                what: What::Exited { code: 0 },
+            });
+        }
+        self.scan();
+        Ok(())
+    }
+
+    /// Every httpd there is, with what stands on its signals.
+    fn scan(&mut self) {
         let now = clock::now();
         let looks = self.watch.scan();
         let seen: Vec<ProcessKey> = looks.iter().map(|look| look.key).collect();
-        let known = self.engine.table.processes().map(|process| process.key);
-        let gone: Vec<ProcessKey> = known.filter(|key| !seen.contains(key)).collect();
-        let gone: Vec<ProcessKey> = gone
-            .into_iter()
-            .filter(|key| self.watch.has_left(*key))
-            .collect();
-        for key in gone {
-            let what = What::Exited { code: 0 };
-            self.whole(Event {
-                when: now,
-                process: key,
-                tid: key.pid,
-                what,
-            });
-        }
         self.watch.sweep(&seen);
         for look in looks {
             if let Some(event) = self.watch.admit(look, now) {
@@ -295,11 +310,6 @@ impl Agent {
         let full = self.watch.ring_full();
         self.stale |= full > self.full_before;
         self.full_before = full;
-        // Not each second while the loss goes on: looking takes time that draining needs.
-        if self.stale && self.scanned.elapsed() > LOSS_RESCAN {
-            warn!("records were lost; looking at every server again");
-            self.scan();
-        }
     }
 
     /// All or nothing: a configuration that is wrong changes nothing.
