@@ -103,9 +103,3 @@ fn is_reserved(signal: Signal, role: Role) -> bool {
         Signal::TERM | Signal::INT | Signal::HUP | Signal::WINCH | Signal::USR1
     ) || (signal == Signal::XCPU && role == Role::Daemon)
 }
-
-/// A rule by its name.
-#[must_use]
-pub fn rule(id: &str) -> Option<&'static Rule> {
-    RULES.iter().find(|rule| rule.id == id)
-}

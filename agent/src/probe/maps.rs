@@ -73,8 +73,8 @@ impl Controls {
 
     /// Watches a process, or tells the probe where its interpreter is.
     ///
-    /// What the probe found out by itself stays: user space looks later, and a process that
-    /// loaded its modules anew in between has another address.
+    /// What is mapped now counts: a master that loaded its modules anew has another address, which
+    /// its children will inherit. Without an interpreter, a row that is there stays as it is.
     ///
     /// # Errors
     ///
@@ -95,12 +95,6 @@ impl Controls {
     pub fn unwatch(&mut self, pid: u32) {
         // Gone already is as good.
         let _ = self.processes.remove(&pid);
-    }
-
-    /// Whether a process is watched, and where the probe believes its interpreter to be.
-    #[must_use]
-    pub fn watched(&self, pid: u32) -> Option<RawProcess> {
-        self.processes.get(&pid, 0).ok()
     }
 
     /// Every process that has a row.
@@ -160,12 +154,6 @@ impl Controls {
             .map_err(|error| format!("failed to probe {}: {error}", path.display()))?;
         self.probed.insert(file);
         Ok(true)
-    }
-
-    /// How many files have their interpreter start probed.
-    #[must_use]
-    pub fn probed_files(&self) -> usize {
-        self.probed.len()
     }
 
     /// Every miss's label and its total since the start.

@@ -3,8 +3,6 @@
 
 use std::time::Instant as Moment;
 
-use anyhow::Result;
-
 use super::{Agent, clock};
 use crate::{
     event::{Event, Instant, What},
@@ -17,15 +15,15 @@ const GENERATIONS: usize = 8;
 impl Agent {
     /// Finds out what is missing before a registration is taken in: the process itself, or the
     /// module that its handler lies in.
-    pub(super) fn prepare(&mut self, event: &Event) -> Result<()> {
+    pub(super) fn prepare(&mut self, event: &Event) {
         let key = event.process;
         let known = self.engine.table.get(key).is_some();
         if known && self.engine.table.knows_handlers(event) {
-            return Ok(());
+            return;
         }
         if !known {
             self.look_up_from(key, event.when);
-            return Ok(());
+            return;
         }
         let now = Moment::now();
         let modules = if self.budget.allows(key, now) {
@@ -46,7 +44,6 @@ impl Agent {
                 what: What::Mapped(modules),
             });
         }
-        Ok(())
     }
 
     /// Takes in a process that nobody has told us of, after those parents of it that are as new:
@@ -88,7 +85,7 @@ impl Agent {
     }
 
     /// Looks at the candidates whose time has come.
-    pub(super) fn look_at_candidates(&mut self) -> Result<()> {
+    pub(super) fn look_at_candidates(&mut self) {
         let admitted = self.watch.candidates(clock::now());
         let is_new = !admitted.is_empty();
         for event in admitted {
@@ -99,6 +96,5 @@ impl Agent {
         if is_new {
             self.scan();
         }
-        Ok(())
     }
 }

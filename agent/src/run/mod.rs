@@ -146,7 +146,7 @@ impl Agent {
                     self.drain(&mut ring)?;
                 }
                 () = sleep_until(due.unwrap_or_else(Moment::now).into()), if due.is_some() => {
-                    self.look_at_candidates()?;
+                    self.look_at_candidates();
                 }
                 // What is left shows in no readiness: that is told once.
                 () = ready(()), if !self.drained => self.drain(&mut ring)?,
@@ -267,7 +267,7 @@ impl Agent {
         };
         self.tell.delay(clock::now().seconds_since(event.when));
         match &event.what {
-            What::Registration(_) => self.prepare(&event)?,
+            What::Registration(_) => self.prepare(&event),
             // A server that was not looked at yet: its workers may be gone before they are.
             What::Forked { .. } if self.engine.table.get(event.process).is_none() => {
                 self.look_up_from(event.process, event.when);
