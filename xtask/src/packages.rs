@@ -26,6 +26,8 @@ pub(crate) enum Group {
     Test,
     /// The tool that benchmarks compare with.
     Bench,
+    /// Making roots of other Debian suites.
+    Roots,
 }
 
 impl Group {
@@ -36,6 +38,7 @@ impl Group {
             Self::Demo => "packages for the demo server",
             Self::Test => "packages for the tests",
             Self::Bench => "packages for the benchmark",
+            Self::Roots => "packages to make roots of Debian",
         }
     }
 }
@@ -96,6 +99,13 @@ const PACKAGES: &[Package] = &[
         Proof::Program("amtool"),
     ),
     package(Group::Bench, "bpftrace", Proof::Program("bpftrace")),
+    package(Group::Roots, "debootstrap", Proof::Program("debootstrap")),
+    // Ubuntu has its own keys only.
+    package(
+        Group::Roots,
+        "debian-archive-keyring",
+        Proof::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
+    ),
     // What `python3 -m venv` puts into a new environment.
     package(
         Group::Test,
