@@ -41,6 +41,7 @@ misses! {
     CodeUnreadable = 15, "code_unreadable", "A Python frame's code object could not be read; the frame has no name.";
     Registers = 16, "registers", "The caller's registers could not be found; the record has no native stack.";
     UserStack = 17, "user_stack", "The caller's stack could not be read; the record has no native stack.";
+    TextUnreadable = 18, "text_unreadable", "A Python frame's file or function name could not be read.";
 }
 
 /// How many reasons there are.

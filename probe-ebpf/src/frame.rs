@@ -222,7 +222,9 @@ struct Text {
 /// elsewhere.
 #[inline(always)]
 fn text<const MAX: usize>(scratch: &mut Scratch, layout: &RawLayout, object: u64) -> Text {
-    user_words(&mut scratch.text_copy, layout.text_header, object);
+    if !user_words(&mut scratch.text_copy, layout.text_header, object) {
+        maps::miss(Miss::TextUnreadable);
+    }
     let length = field(&scratch.text_copy, layout.text_length);
     let state = field(&scratch.text_copy, layout.text_state) as u32;
     let ascii = state & layout.text_mask_ascii != 0;
@@ -249,7 +251,9 @@ fn text<const MAX: usize>(scratch: &mut Scratch, layout: &RawLayout, object: u64
     } else {
         user_word(object + u64::from(layout.text_data))
     };
-    user_bytes::<TAIL_WORDS, { TAIL - 1 }, MAX>(&mut scratch.tail, position, size, at);
+    if !user_bytes::<TAIL_WORDS, { TAIL - 1 }, MAX>(&mut scratch.tail, position, size, at) {
+        maps::miss(Miss::TextUnreadable);
+    }
     scratch.position = position + size;
     Text {
         size: size as u16,

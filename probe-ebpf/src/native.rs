@@ -2,7 +2,8 @@
 //!
 //! Nothing is unwound here: user space has the modules' tables. The loops are in `walk.rs`.
 
-use aya_ebpf::helpers::generated as helper;
+#![forbid(unsafe_code)]
+
 use probe_abi::{
     miss::Miss,
     native::{FINE_STEP, RawNative, STACK_SIZE, STACK_SIZE_BURST, STACKS_FULL, STEP},
@@ -10,7 +11,7 @@ use probe_abi::{
 
 use crate::{
     maps::{Scratch, kernel},
-    read::{kernel_word, user_block},
+    read::{kernel_word, task_registers, user_block},
     task,
 };
 
@@ -26,9 +27,9 @@ const THREAD_SIZE: u64 = 16_384;
 #[inline(always)]
 fn registers(signal: u64) -> Result<u64, Miss> {
     if kernel(|k| &k.has_task_regs) != 0 {
-        // SAFETY: the helpers have no precondition. On a kernel without them the verifier sees
-        // that this branch is never taken, for the offsets are constants to it.
-        return Ok(unsafe { helper::bpf_task_pt_regs(helper::bpf_get_current_task_btf()) } as u64);
+        // On a kernel without the helper the verifier sees that this branch is never taken, for
+        // the offsets are constants to it.
+        return Ok(task_registers());
     }
     let stack = kernel_word(task::current() + kernel(|k| &k.task_stack));
     let registers = (stack + THREAD_SIZE).wrapping_sub(kernel(|k| &k.regs_size));

@@ -17,6 +17,9 @@ use crate::{
     task,
 };
 
+/// What [`find`] says of a node that cannot be read.
+pub const UNREADABLE: u32 = 2;
+
 /// Prepares the search, and ends it at once where the thread holds the interpreter lock.
 ///
 /// Up to 3.11 a global names the thread state that holds the lock. It is the caller's only if
@@ -90,12 +93,19 @@ pub fn find(scratch: &mut Scratch, layout: &RawLayout) -> u32 {
             return 1;
         }
         scratch.here = interpreter;
-        scratch.thread = user_word(interpreter + u64::from(layout.interpreter_threads));
-        scratch.interpreter = user_word(interpreter + u64::from(layout.interpreter_next));
+        let threads = try_user_word(interpreter + u64::from(layout.interpreter_threads));
+        let next = try_user_word(interpreter + u64::from(layout.interpreter_next));
+        let (Some(threads), Some(next)) = (threads, next) else {
+            return UNREADABLE;
+        };
+        scratch.thread = threads;
+        scratch.interpreter = next;
         return 0;
     }
     // One read for `next`, `_status` and `thread_id`: this loop is long where threads are many.
-    user_words(&mut scratch.code_copy, layout.thread_id + 8, thread);
+    if !user_words(&mut scratch.code_copy, layout.thread_id + 8, thread) {
+        return UNREADABLE;
+    }
     scratch.thread = field(&scratch.code_copy, layout.thread_next);
     if !is_caller(
         scratch.thread_pointer,

@@ -95,6 +95,13 @@ pub fn user_bytes<const N: usize, const MASK: usize, const MAX: usize>(
     }
 }
 
+/// Address of the registers with which the current task entered the kernel (5.15 and later).
+#[inline(always)]
+pub fn task_registers() -> u64 {
+    // SAFETY: the helpers have no precondition, and the one's result is the other's argument.
+    unsafe { helper::bpf_task_pt_regs(helper::bpf_get_current_task_btf()) as u64 }
+}
+
 /// A word of kernel memory; zero where it cannot be read.
 #[inline(always)]
 pub fn kernel_word(address: u64) -> u64 {

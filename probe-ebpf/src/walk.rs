@@ -112,7 +112,11 @@ fn try_python(scratch: &mut Scratch, interpreter: &RawInterpreter) -> Result<(),
     let mut ended = scratch.found_thread != 0;
     if !ended {
         for _ in 0..NODES {
-            if walk_find() != 0 {
+            let end = walk_find();
+            if end == python::UNREADABLE {
+                return Err(Miss::Interpreters);
+            }
+            if end != 0 {
                 ended = true;
                 break;
             }
