@@ -81,13 +81,14 @@ pub struct Probe {
     pub kernel: RawKernel,
 }
 
-/// Loads the object, attaches every hook and takes the ring.
+/// Loads the object, attaches every hook and takes the ring. `rung` is the only mechanism that
+/// registrations may be heard by, for those who test it; else the best that the kernel takes.
 ///
 /// # Errors
 ///
 /// [`LoadError`], each of which says what is missing and what to do.
-pub fn load(layouts: &[RawLayout]) -> Result<Probe, LoadError> {
-    let probe = try_load(layouts)?;
+pub fn load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, LoadError> {
+    let probe = try_load(layouts, rung)?;
     for hook in hooks::HOOKS.iter().filter(|hook| hook.required) {
         let mut rungs = probe.hooks.iter().filter(|status| status.hook == hook.name);
         if !rungs.clone().any(|status| status.attached) {
@@ -106,7 +107,7 @@ pub fn load(layouts: &[RawLayout]) -> Result<Probe, LoadError> {
 /// # Errors
 ///
 /// As [`load`], hooks apart.
-pub fn try_load(layouts: &[RawLayout]) -> Result<Probe, LoadError> {
+pub fn try_load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, LoadError> {
     let types = fs::read(BTF).map_err(|error| LoadError::Btf(error.to_string()))?;
     let members = Members::parse(&types).map_err(|error| LoadError::Btf(error.to_string()))?;
     let enter = format_of("syscalls/sys_enter_rt_sigaction")?;
@@ -125,7 +126,7 @@ pub fn try_load(layouts: &[RawLayout]) -> Result<Probe, LoadError> {
     let mut ebpf = loader.load(OBJECT).map_err(|error| object_error(&error))?;
     let btf = Btf::from_sys_fs().map_err(|error| LoadError::Btf(error.to_string()))?;
     fill_layouts(&mut ebpf, layouts)?;
-    let hooks = hooks::attach_all(&mut ebpf, &btf);
+    let hooks = hooks::attach_all(&mut ebpf, &btf, rung);
     let ring = Ring::take(&mut ebpf).map_err(LoadError::Object)?;
     let controls = Controls::take(ebpf, &offsets).map_err(LoadError::Object)?;
     Ok(Probe {
