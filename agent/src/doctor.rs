@@ -57,15 +57,17 @@ pub struct HookRow {
     pub error: Option<String>,
 }
 
-/// A program that the kernel took.
+/// A program of the probe, and what it cost here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProgramRow {
     /// Which.
     pub name: String,
+    /// Whether the kernel took it; of a hook with several mechanisms, only one is tried.
+    pub loaded: bool,
     /// How many instructions the verifier looked at; kernels before 5.16 do not tell.
     pub verified_instructions: Option<u32>,
     /// How many it may.
-    pub budget: Option<u32>,
+    pub budget: u32,
 }
 
 impl Check {

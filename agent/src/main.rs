@@ -16,7 +16,7 @@ use sigblame::{
     config::{Config, Log, LogFormat, LogLevel},
     doctor::{self, Facts, HookRow, ProgramRow},
     probe::{
-        budget,
+        budget::BUDGETS,
         hooks::{HookStatus, REGISTRATION},
         load,
     },
@@ -178,7 +178,7 @@ fn diagnose(args: &DoctorArgs, rung: Option<&str>) -> Result<ExitCode> {
             let costs = probe.controls.verified_instructions();
             (
                 probe.hooks.into_iter().map(hook_row).collect(),
-                costs.into_iter().map(program_row).collect(),
+                program_rows(&costs),
             )
         }
         Err(error) => {
@@ -216,12 +216,17 @@ fn hook_row(status: HookStatus) -> HookRow {
     }
 }
 
-fn program_row((name, verified): (String, Option<u32>)) -> ProgramRow {
-    ProgramRow {
-        budget: budget::of(&name),
-        name,
-        verified_instructions: verified,
-    }
+fn program_rows(costs: &[(String, Option<u32>)]) -> Vec<ProgramRow> {
+    let row = |(name, budget): &(&str, u32)| {
+        let cost = costs.iter().find(|(loaded, _)| loaded == name);
+        ProgramRow {
+            name: (*name).to_owned(),
+            loaded: cost.is_some(),
+            verified_instructions: cost.and_then(|(_, instructions)| *instructions),
+            budget: *budget,
+        }
+    };
+    BUDGETS.iter().map(row).collect()
 }
 
 fn check_config(args: &CheckConfigArgs) -> Result<ExitCode> {

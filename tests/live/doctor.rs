@@ -65,12 +65,13 @@ fn every_program_keeps_its_budget() {
         let report: Value = serde_json::from_str(&said.output).unwrap();
         let programs = report["programs"].as_array().unwrap();
         // The lifecycle's three, the interpreter's and the inventory's are there in any case.
-        assert!(programs.len() >= 5, "{report:#}");
+        let loaded = programs.iter().filter(|row| row["loaded"] == true);
+        assert!(loaded.count() >= 5, "{report:#}");
         for program in programs {
             let budget = program["budget"].as_u64();
             // Kernels before 5.16 do not tell.
             let cost = program["verified_instructions"].as_u64();
-            assert!(budget.is_some() && cost <= budget, "{program:#}");
+            assert!(cost <= budget, "{program:#}");
         }
         let checks = report["checks"].as_array().unwrap();
         let named = |check: &&Value| check["name"] == "hook registration";

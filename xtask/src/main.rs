@@ -19,6 +19,7 @@ mod run;
 mod setup;
 mod stop;
 mod test;
+mod vm;
 mod workspace;
 
 /// Builds, runs and tests sigblame.
@@ -43,6 +44,8 @@ enum Task {
     Test(test::Options),
     /// Makes roots of other Debian suites, with their httpd, mod_wsgi and CPython.
     Roots(roots::Options),
+    /// Tries the agent on other kernels, each in an emulated machine.
+    Vm(vm::Options),
     /// Records the demo site anew, as root, for the tests that replay it.
     Record,
     /// Measures what sigblame costs, beside bpftrace with the same filter.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
         Task::Roots(options) => roots::run(&options),
+        Task::Vm(options) => vm::vm(&options),
         Task::Record => record::record(),
         Task::Bench(options) => bench::bench(&options),
         Task::BenchLoad(options) => bench::run_load(&options).map(|()| ExitCode::SUCCESS),

@@ -28,6 +28,8 @@ pub(crate) enum Group {
     Bench,
     /// Making roots of other Debian suites.
     Roots,
+    /// Trying other kernels in virtual machines.
+    Vm,
 }
 
 impl Group {
@@ -39,6 +41,7 @@ impl Group {
             Self::Test => "packages for the tests",
             Self::Bench => "packages for the benchmark",
             Self::Roots => "packages to make roots of Debian",
+            Self::Vm => "packages for virtual machines",
         }
     }
 }
@@ -103,6 +106,18 @@ const PACKAGES: &[Package] = &[
     // Ubuntu has its own keys only.
     package(
         Group::Roots,
+        "debian-archive-keyring",
+        Proof::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
+    ),
+    package(
+        Group::Vm,
+        "qemu-system-x86",
+        Proof::Program("qemu-system-x86_64"),
+    ),
+    package(Group::Vm, "cpio", Proof::Program("cpio")),
+    package(Group::Vm, "binutils", Proof::Program("strip")),
+    package(
+        Group::Vm,
         "debian-archive-keyring",
         Proof::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
     ),

@@ -233,8 +233,9 @@ fn both_renderings_say_the_same() {
     assert!(text.ends_with("mend each MISSING above (1).\n"), "{text}");
     let program = ProgramRow {
         name: "inventory".to_owned(),
+        loaded: true,
         verified_instructions: None,
-        budget: Some(7),
+        budget: 7,
     };
     let line = render(&checks, &[program], LogFormat::Json);
     let report: serde_json::Value = serde_json::from_str(&line).unwrap();

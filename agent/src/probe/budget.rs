@@ -18,14 +18,6 @@ pub const BUDGETS: &[(&str, u32)] = &[
     ("inventory", 1_000),
 ];
 
-/// The budget of a program; `None` for one that is not ours.
-#[must_use]
-pub fn of(program: &str) -> Option<u32> {
-    let mut rows = BUDGETS.iter();
-    rows.find(|(name, _)| *name == program)
-        .map(|(_, instructions)| *instructions)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,7 +34,5 @@ mod tests {
         budgets.sort_unstable();
         programs.sort_unstable();
         assert_eq!(budgets, programs);
-        assert_eq!(of("inventory"), Some(1_000));
-        assert_eq!(of("another"), None);
     }
 }

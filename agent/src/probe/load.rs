@@ -165,15 +165,22 @@ fn format_of(event: &str) -> Result<String, LoadError> {
     Err(LoadError::Tracefs { path, error })
 }
 
-/// Maps count against the locked-memory limit before Linux 5.11. Where it cannot be raised,
-/// creating the maps will say so.
+/// Maps count against the locked-memory limit before Linux 5.11. Without CAP_SYS_RESOURCE it can
+/// be raised to the hard limit only. Where that is not enough, creating the maps will say so.
 fn raise_memory_limit() {
-    let limit = libc::rlimit {
+    let mut limit = libc::rlimit {
         rlim_cur: libc::RLIM_INFINITY,
         rlim_max: libc::RLIM_INFINITY,
     };
-    // SAFETY: a valid pointer to a struct that outlives the call.
-    let _ = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
+    // SAFETY: each call gets a valid pointer to a struct that outlives it.
+    unsafe {
+        if libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) != 0
+            && libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) == 0
+        {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit);
+        }
+    }
 }
 
 /// How many processors this machine could ever have; the scratch map is indexed by them.
