@@ -13,6 +13,7 @@ mod bench;
 mod ci;
 mod packages;
 mod progress;
+mod pythons;
 mod record;
 mod run;
 mod setup;

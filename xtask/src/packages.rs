@@ -24,6 +24,8 @@ pub(crate) enum Group {
     Demo,
     /// The other programs that tests compare with.
     Test,
+    /// mod_wsgi for other Pythons than the system's, where there are any.
+    Matrix,
     /// The tool that benchmarks compare with.
     Bench,
 }
@@ -35,6 +37,7 @@ impl Group {
             Self::Linker => "packages to build bpf-linker",
             Self::Demo => "packages for the demo server",
             Self::Test => "packages for the tests",
+            Self::Matrix => "packages for the matrix of Pythons",
             Self::Bench => "packages for the benchmark",
         }
     }
@@ -94,6 +97,13 @@ const PACKAGES: &[Package] = &[
         Group::Test,
         "prometheus-alertmanager",
         Proof::Program("amtool"),
+    ),
+    package(Group::Matrix, "apache2-dev", Proof::Program("apxs")),
+    // For the extension that the matrix's application loads.
+    package(
+        Group::Matrix,
+        "python3-dev",
+        Proof::Program("python3-config"),
     ),
     package(Group::Bench, "bpftrace", Proof::Program("bpftrace")),
     // What `python3 -m venv` puts into a new environment.

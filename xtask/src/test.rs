@@ -66,7 +66,7 @@ pub(crate) fn test(options: &Options) -> Result<ExitCode> {
 }
 
 fn prepare(options: &Options) -> Result<()> {
-    let groups = [Group::Demo, Group::Test];
+    let groups = [Group::Demo, Group::Test, Group::Matrix];
     if packages::can_install() {
         setup::setup(&groups)?;
     } else {

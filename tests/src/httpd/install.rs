@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::Namespaces;
+
 /// Names of the server's program, and where it may be when `PATH` has no `sbin`.
 const PROGRAMS: [&str; 2] = ["apache2", "httpd"];
 const PROGRAM_DIRS: [&str; 4] = [
@@ -36,6 +38,10 @@ pub struct Installation {
     pub mod_wsgi: PathBuf,
     /// The user's name and the group's number that workers get when we are root.
     pub account: Option<(String, u32)>,
+    /// The Python that mod_wsgi is built for, where the dynamic loader would not find it.
+    pub python_home: Option<PathBuf>,
+    /// Where it runs.
+    pub namespaces: Namespaces,
 }
 
 impl Installation {
@@ -60,12 +66,14 @@ impl Installation {
             modules,
             mod_wsgi,
             account,
+            python_home: None,
+            namespaces: Namespaces::default(),
         })
     }
 }
 
 /// `mod_wsgi.so`, or what pip and Fedora call it, like `mod_wsgi_python3.so`.
-fn find_mod_wsgi(modules: &Path) -> Option<PathBuf> {
+pub(super) fn find_mod_wsgi(modules: &Path) -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(modules)
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path()))
