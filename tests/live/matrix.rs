@@ -1,0 +1,162 @@
+//! Every CPython that is installed here, in a real mod_wsgi: what sigblame says about each stack is
+//! what Python itself says at the same moment.
+//!
+//! The Python side is in `apps/matrix`: one file set for all versions, one path for each case.
+
+use std::{collections::BTreeMap, process::Command, thread};
+
+use serde_json::Value;
+use sigblame_tests::{
+    agent::Trace,
+    demo,
+    httpd::{Builder, Httpd, Installation, Mpm, Place, Python},
+    package_dir, skip,
+};
+
+use self::compare::{Report, Visit};
+use crate::support::ask;
+
+mod compare;
+
+/// The extension's file.
+const NATIVE: &str = "matrix_native.so";
+/// Further names of `module.py`, as strings of one, two and four bytes a character.
+const MODULES: [&str; 4] = ["matrix_plain", "módulo_é", "модуль_ж", "matrix_𐌰𐌱"];
+/// Embedded interpreters that share their threads, and one in a daemon process.
+const A: &str = "/a";
+const B: &str = "/b";
+const MAIN: &str = "/main";
+const DAEMON: &str = "/daemon";
+/// A daemon process with no other interpreter than the main one.
+const ALONE: &str = "/alone";
+/// Only the main interpreter can do that, see the cases.
+const MAIN_ONLY: [&str; 2] = ["entered_from_c", "forked"];
+/// It waits for whoever asked.
+const PARKED: &str = "parked";
+
+/// One test for each version, so that what fails or is not installed has a name.
+macro_rules! versions {
+    ($($name:ident: $minor:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            match installed($minor) {
+                Ok(installation) => walk(&installation, Some($minor)),
+                Err(why) => skip(concat!("matrix::", stringify!($name)), &why),
+            }
+        })*
+    };
+}
+
+versions! {
+    cpython_3_6: 6;
+    cpython_3_7: 7;
+    cpython_3_8: 8;
+    cpython_3_9: 9;
+    cpython_3_10: 10;
+    cpython_3_11: 11;
+    cpython_3_12: 12;
+    cpython_3_13: 13;
+}
+
+/// The Python and the mod_wsgi of this system's packages.
+#[test]
+fn cpython_of_the_system() {
+    walk(&Installation::find().unwrap(), None);
+}
+
+/// pyenv's CPython 3.`minor`, or why not.
+fn installed(minor: u32) -> Result<Installation, String> {
+    let python = Python::all()
+        .into_iter()
+        .find(|python| python.minor == minor);
+    let missing = || format!("pyenv has no CPython 3.{minor} with a shared library");
+    python.ok_or_else(missing)?.installation()
+}
+
+/// A server with the application's files and no application yet.
+fn builder(installation: &Installation) -> Builder {
+    let apps = package_dir().join("apps");
+    let mut builder = Builder::on(installation.clone(), Mpm::Event)
+        .unwrap()
+        .files(&apps.join("matrix"))
+        .unwrap();
+    for (name, source) in MODULES
+        .map(|name| (format!("{name}.py"), "matrix/module.py"))
+        .into_iter()
+        .chain([("recording.py".to_owned(), "demo/recording.py")])
+    {
+        let text = std::fs::read_to_string(apps.join(source)).unwrap();
+        builder = builder.file(&name, &text).unwrap();
+    }
+    let includes = Command::new("python3-config").arg("--includes").output();
+    let includes = String::from_utf8(includes.unwrap().stdout).unwrap();
+    let includes: Vec<&str> = includes.split_whitespace().collect();
+    let library = builder.app_dir().join(NATIVE);
+    demo::compile_with(&apps.join("matrix/native.c"), &library, &includes).unwrap();
+    builder
+}
+
+/// Every case, embedded and in a daemon, in sub-interpreters and in the main one.
+fn walk(installation: &Installation, minor: Option<u32>) {
+    let trace = Trace::start(&["--all"]).unwrap();
+    let server = builder(installation)
+        .daemon("matrix", "processes=1 threads=3")
+        .daemon("alone", "processes=1 threads=3")
+        .script(DAEMON, "matrix.py", &Place::daemon("matrix", "a"))
+        .script(ALONE, "matrix.py", &Place::daemon("alone", "%{GLOBAL}"))
+        .script(MAIN, "matrix.py", &Place::embedded("%{GLOBAL}"))
+        .script(B, "matrix.py", &Place::embedded("b"))
+        .script(A, "matrix.py", &Place::embedded("a"))
+        .start()
+        .unwrap();
+    let mut visits = mix(&server);
+    let cases = ask(&server, &format!("{A}/"));
+    let cases: BTreeMap<String, String> = serde_json::from_value(cases).unwrap();
+    assert!(cases.len() > 35, "{cases:?}");
+    for mount in [A, DAEMON, ALONE] {
+        for case in cases.keys().filter(|case| *case != PARKED) {
+            if mount == ALONE || !MAIN_ONLY.contains(&case.as_str()) {
+                visits.push(visit(&server, mount, case));
+            }
+        }
+    }
+    let lines = trace.finish(server.pid()).unwrap();
+    let mut report = Report::new(&lines, visits);
+    report.compare(minor);
+    report.finish();
+}
+
+/// Forty requests from four clients, to interpreters of one process in no order: its threads then
+/// have states in several of them.
+fn mix(server: &Httpd) -> Vec<Visit> {
+    let clients = 0..4_u64;
+    thread::scope(|scope| {
+        let clients: Vec<_> = clients
+            .map(|client| {
+                scope.spawn(move || {
+                    // A little generator (Knuth, MMIX) is as good as chance, and the same each time.
+                    let mut state = client;
+                    let mut next = || {
+                        state = state
+                            .wrapping_mul(6_364_136_223_846_793_005)
+                            .wrapping_add(1);
+                        [A, B, MAIN][(state >> 33) as usize % 3]
+                    };
+                    (0..10)
+                        .map(|_| visit(server, next(), "lock_given_up"))
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap())
+            .collect()
+    })
+}
+
+fn visit(server: &Httpd, mount: &str, case: &str) -> Visit {
+    let path = format!("{mount}/{case}");
+    let answer: Value = ask(server, &path);
+    Visit { path, answer }
+}
