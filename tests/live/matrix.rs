@@ -13,10 +13,25 @@ use sigblame_tests::{
     package_dir, skip,
 };
 
+/// One test for each version, so that what fails or is not installed has a name.
+macro_rules! versions {
+    ($test:path: $($name:ident: $minor:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            let name = concat!(module_path!(), "::", stringify!($name));
+            $crate::matrix::on(name, $minor, $test);
+        })*
+    };
+}
+
+mod children;
+mod compare;
+mod namespace;
+mod own_locks;
+mod parked;
+
 use self::compare::{Report, Visit};
 use crate::support::ask;
-
-mod compare;
 
 /// The extension's file.
 const NATIVE: &str = "matrix_native.so";
@@ -34,20 +49,8 @@ const MAIN_ONLY: [&str; 2] = ["entered_from_c", "forked"];
 /// It waits for whoever asked.
 const PARKED: &str = "parked";
 
-/// One test for each version, so that what fails or is not installed has a name.
-macro_rules! versions {
-    ($($name:ident: $minor:literal;)*) => {
-        $(#[test]
-        fn $name() {
-            match installed($minor) {
-                Ok(installation) => walk(&installation, Some($minor)),
-                Err(why) => skip(concat!("matrix::", stringify!($name)), &why),
-            }
-        })*
-    };
-}
-
 versions! {
+    walk:
     cpython_3_6: 6;
     cpython_3_7: 7;
     cpython_3_8: 8;
@@ -61,7 +64,17 @@ versions! {
 /// The Python and the mod_wsgi of this system's packages.
 #[test]
 fn cpython_of_the_system() {
-    walk(&Installation::find().unwrap(), None);
+    walk(&Installation::find().unwrap());
+}
+
+/// Runs a test with pyenv's CPython 3.`minor`, or says why not.
+fn on(name: &str, minor: u32, test: impl FnOnce(&Installation)) {
+    // Without the crate's name, as libtest has it.
+    let name = name.split_once("::").map_or(name, |(_, name)| name);
+    match installed(minor) {
+        Ok(installation) => test(&installation),
+        Err(why) => skip(name, &why),
+    }
 }
 
 /// pyenv's CPython 3.`minor`, or why not.
@@ -97,7 +110,7 @@ fn builder(installation: &Installation) -> Builder {
 }
 
 /// Every case, embedded and in a daemon, in sub-interpreters and in the main one.
-fn walk(installation: &Installation, minor: Option<u32>) {
+fn walk(installation: &Installation) {
     let trace = Trace::start(&["--all"]).unwrap();
     let server = builder(installation)
         .daemon("matrix", "processes=1 threads=3")
@@ -121,9 +134,7 @@ fn walk(installation: &Installation, minor: Option<u32>) {
         }
     }
     let lines = trace.finish(server.pid()).unwrap();
-    let mut report = Report::new(&lines, visits);
-    report.compare(minor);
-    report.finish();
+    Report::new(&lines, visits).finish(1200);
 }
 
 /// Forty requests from four clients, to interpreters of one process in no order: its threads then

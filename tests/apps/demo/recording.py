@@ -61,6 +61,7 @@ class Recorder:
             {
                 "signals": [int(signal) for signal in signals],
                 "tid": native_id(),
+                "thread": threading.get_ident(),
                 "at": time.monotonic(),
                 "interpreter": interpreter(),
                 "frames": frames,
