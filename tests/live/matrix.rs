@@ -10,16 +10,39 @@ use sigblame_tests::{
     agent::Trace,
     demo,
     httpd::{Builder, Httpd, Installation, Mpm, Place, Python},
-    package_dir, skip,
+    package_dir,
+    roots::Root,
+    skip,
 };
 
-/// One test for each version, so that what fails or is not installed has a name.
-macro_rules! versions {
-    ($test:path: $($name:ident: $minor:literal;)*) => {
+/// One test for each Python, so that what fails or is not there has a name.
+macro_rules! pythons {
+    (every: $test:path) => {
+        pythons! { pyenv: $test }
+        pythons! { $test:
+            debian_bullseye_3_9: root("bullseye", 9);
+            debian_trixie_3_13: root("trixie", 13);
+            debian_sid_3_14: root("sid", 14);
+            debian_sid_3_15: root("sid", 15);
+        }
+    };
+    (pyenv: $test:path) => {
+        pythons! { $test:
+            cpython_3_6: pyenv(6);
+            cpython_3_7: pyenv(7);
+            cpython_3_8: pyenv(8);
+            cpython_3_9: pyenv(9);
+            cpython_3_10: pyenv(10);
+            cpython_3_11: pyenv(11);
+            cpython_3_12: pyenv(12);
+            cpython_3_13: pyenv(13);
+        }
+    };
+    ($test:path: $($name:ident: $from:ident($($which:expr),*);)*) => {
         $(#[test]
         fn $name() {
             let name = concat!(module_path!(), "::", stringify!($name));
-            $crate::matrix::on(name, $minor, $test);
+            $crate::matrix::on(name, $crate::matrix::$from($($which),*), $test);
         })*
     };
 }
@@ -49,17 +72,7 @@ const MAIN_ONLY: [&str; 2] = ["entered_from_c", "forked"];
 /// It waits for whoever asked.
 const PARKED: &str = "parked";
 
-versions! {
-    walk:
-    cpython_3_6: 6;
-    cpython_3_7: 7;
-    cpython_3_8: 8;
-    cpython_3_9: 9;
-    cpython_3_10: 10;
-    cpython_3_11: 11;
-    cpython_3_12: 12;
-    cpython_3_13: 13;
-}
+pythons! { every: walk }
 
 /// The Python and the mod_wsgi of this system's packages.
 #[test]
@@ -67,23 +80,30 @@ fn cpython_of_the_system() {
     walk(&Installation::find().unwrap());
 }
 
-/// Runs a test with pyenv's CPython 3.`minor`, or says why not.
-fn on(name: &str, minor: u32, test: impl FnOnce(&Installation)) {
+/// Runs a test, or says why not.
+fn on(name: &str, installed: Result<Installation, String>, test: impl FnOnce(&Installation)) {
     // Without the crate's name, as libtest has it.
     let name = name.split_once("::").map_or(name, |(_, name)| name);
-    match installed(minor) {
+    match installed {
         Ok(installation) => test(&installation),
         Err(why) => skip(name, &why),
     }
 }
 
-/// pyenv's CPython 3.`minor`, or why not.
-fn installed(minor: u32) -> Result<Installation, String> {
-    let python = Python::all()
-        .into_iter()
-        .find(|python| python.minor == minor);
+/// pyenv's CPython 3.`minor`.
+fn pyenv(minor: u32) -> Result<Installation, String> {
+    let mut pythons = Python::all().into_iter();
+    let python = pythons.find(|python| python.minor == minor);
     let missing = || format!("pyenv has no CPython 3.{minor} with a shared library");
     python.ok_or_else(missing)?.installation()
+}
+
+/// Debian's CPython 3.`minor` in the root of a suite.
+fn root(suite: &str, minor: u32) -> Result<Installation, String> {
+    let root = Root::find(suite)
+        .ok_or_else(|| format!("no root of Debian {suite}: `cargo xtask roots` makes it"))?;
+    Installation::in_root(root.path(), minor)
+        .ok_or_else(|| format!("Debian {suite} has no mod_wsgi for CPython 3.{minor} any more"))
 }
 
 /// A server with the application's files and no application yet.

@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #include <Python.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -118,9 +117,17 @@ struct thread {
     PyObject *answer;
     int number;
     long id;
+    int done[2];
 };
 
-static void *run_python(void *argument)
+static void end(struct thread *thread)
+{
+    /* The creator waits for it; what is left of the thread touches nothing of ours. */
+    if (write(thread->done[1], "!", 1) != 1)
+        abort();
+}
+
+static void run_python(void *argument)
 {
     struct thread *thread = argument;
     PyGILState_STATE state = PyGILState_Ensure();
@@ -129,32 +136,43 @@ static void *run_python(void *argument)
     if (thread->answer == NULL)
         PyErr_Print();
     PyGILState_Release(state);
-    return NULL;
+    end(thread);
 }
 
-static void *run_bare(void *argument)
+static void run_bare(void *argument)
 {
     struct thread *thread = argument;
 
     thread->id = syscall(SYS_gettid);
     /* From such a thread, to ignore a signal could as well be the server's wish. */
     set(thread->number, on_signal);
-    return NULL;
+    end(thread);
 }
 
-static int in_thread(void *(*start)(void *), struct thread *thread)
+/*
+ * Runs a function in a new thread. `PyThread_start_new_thread` is `pthread_create` and no more:
+ * Python knows nothing of the thread. `pthread_create` itself has another version in glibc 2.34,
+ * and this library is to be loaded with older ones, too.
+ */
+static int in_thread(void (*start)(void *), struct thread *thread)
 {
-    pthread_t id;
-    int error;
+    char byte;
+    int failed;
 
+    if (pipe(thread->done) != 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return 0;
+    }
     Py_BEGIN_ALLOW_THREADS
-    error = pthread_create(&id, NULL, start, thread);
-    if (error == 0)
-        pthread_join(id, NULL);
+    failed = PyThread_start_new_thread(start, thread) == (unsigned long)-1;
+    if (!failed)
+        failed = read(thread->done[0], &byte, 1) != 1;
     Py_END_ALLOW_THREADS
-    if (error != 0)
-        PyErr_SetString(PyExc_OSError, strerror(error));
-    return error == 0;
+    close(thread->done[0]);
+    close(thread->done[1]);
+    if (failed)
+        PyErr_SetString(PyExc_OSError, "no thread");
+    return !failed;
 }
 
 /* A thread that Python did not start runs a function. */

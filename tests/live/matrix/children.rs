@@ -9,17 +9,7 @@ use sigblame_tests::{
 use super::{A, ALONE, builder};
 use crate::support::{PATIENCE, ask};
 
-versions! {
-    are_left_alone:
-    cpython_3_6: 6;
-    cpython_3_7: 7;
-    cpython_3_8: 8;
-    cpython_3_9: 9;
-    cpython_3_10: 10;
-    cpython_3_11: 11;
-    cpython_3_12: 12;
-    cpython_3_13: 13;
-}
+pythons! { every: are_left_alone }
 
 /// `subprocess` resets three signals in each of two children, and `clone` takes one.
 const LEAST: f64 = 7.0;

@@ -11,17 +11,7 @@ use sigblame_tests::{
 
 use super::{A, DAEMON, builder, compare::Report, visit};
 
-versions! {
-    stacks_are_found:
-    cpython_3_6: 6;
-    cpython_3_7: 7;
-    cpython_3_8: 8;
-    cpython_3_9: 9;
-    cpython_3_10: 10;
-    cpython_3_11: 11;
-    cpython_3_12: 12;
-    cpython_3_13: 13;
-}
+pythons! { every: stacks_are_found }
 
 /// The system's Python.
 #[test]

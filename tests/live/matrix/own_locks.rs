@@ -14,10 +14,9 @@ use super::{
     visit,
 };
 
-versions! {
-    stacks_are_told_apart:
-    cpython_3_12: 12;
-    cpython_3_13: 13;
+pythons! { stacks_are_told_apart:
+    cpython_3_12: pyenv(12);
+    cpython_3_13: pyenv(13);
 }
 
 /// Cases that need no module which refuses such an interpreter (`ctypes` does so before 3.13).

@@ -13,17 +13,7 @@ use sigblame_tests::{
 use super::{ALONE, PARKED, builder};
 use crate::support::{PATIENCE, ask, assert_frames, is_about};
 
-versions! {
-    py_spy_agrees:
-    cpython_3_6: 6;
-    cpython_3_7: 7;
-    cpython_3_8: 8;
-    cpython_3_9: 9;
-    cpython_3_10: 10;
-    cpython_3_11: 11;
-    cpython_3_12: 12;
-    cpython_3_13: 13;
-}
+pythons! { pyenv: py_spy_agrees }
 
 /// Only the main interpreter is there: py-spy 0.4.3 reads one interpreter of a process.
 fn py_spy_agrees(installation: &Installation) {

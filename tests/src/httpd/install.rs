@@ -70,6 +70,25 @@ impl Installation {
             namespaces: Namespaces::default(),
         })
     }
+
+    /// That of a Debian in another root directory, with its mod_wsgi for CPython 3.`minor`; `None`
+    /// when either is missing.
+    #[must_use]
+    pub fn in_root(root: &Path, minor: u32) -> Option<Self> {
+        let mut namespaces = Namespaces::default();
+        namespaces.root(root);
+        let modules = Path::new(MODULE_DIRS[0]);
+        let there = |path: PathBuf| namespaces.outside(&path).is_file().then_some(path);
+        let passwd = fs::read_to_string(namespaces.outside(Path::new("/etc/passwd"))).ok()?;
+        Some(Self {
+            httpd: there(Path::new(PROGRAM_DIRS[0]).join(PROGRAMS[0]))?,
+            mod_wsgi: there(modules.join(format!("mod_wsgi.so-3.{minor}")))?,
+            modules: modules.to_path_buf(),
+            account: account(&passwd, ACCOUNTS[0]),
+            python_home: None,
+            namespaces,
+        })
+    }
 }
 
 /// `mod_wsgi.so`, or what pip and Fedora call it, like `mod_wsgi_python3.so`.

@@ -5,19 +5,17 @@
 //! goes with the last process in it: nothing stays mounted, whoever is killed.
 
 use std::{
-    ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// What is done inside, before the server's program takes over: `FROM AT` pairs up to `--` are
-/// mounted, then `/proc` of the new process ids, then the root changes. `$0` is the root.
+/// What is done inside, before the server's program takes over: what is named up to `--` is mounted,
+/// each from, at and with which options; then `/proc`, and the root changes. `$0` is the root.
 const INSIDE: &str = r#"set -e
 while [ "$1" != -- ]; do mount -o "bind$3" "$1" "$2"; shift 3; done
 shift
-[ "$1" = same ] || mount -t proc proc "$0/proc"
-shift
-[ "$0" = / ] && exec "$@" || exec chroot "$0" "$@""#;
+mount -t proc proc "$0/proc"
+if [ "$0" = / ]; then exec "$@"; else exec chroot "$0" "$@"; fi"#;
 
 /// The namespaces of a server.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +63,14 @@ impl Namespaces {
         self.processes
     }
 
+    /// A path that the server knows, as we find it.
+    pub(super) fn outside(&self, path: &Path) -> PathBuf {
+        match &self.root {
+            Some(root) => below(root, path),
+            None => path.to_path_buf(),
+        }
+    }
+
     /// A command that runs `program` there.
     pub(super) fn command(&self, program: &Path) -> Command {
         if self.binds.is_empty() && self.root.is_none() && !self.processes {
@@ -82,8 +88,7 @@ impl Namespaces {
             let options = if *writable { "" } else { ",ro" };
             command.args([from.as_os_str(), at.as_os_str(), options.as_ref()]);
         }
-        let processes = if self.processes { "own" } else { "same" };
-        command.args([OsString::from("--"), processes.into(), program.into()]);
+        command.arg("--").arg(program);
         command
     }
 }
@@ -101,5 +106,13 @@ mod tests {
         let command = Namespaces::default().command(Path::new("/usr/sbin/apache2"));
         assert_eq!(command.get_program(), "/usr/sbin/apache2");
         assert_eq!(command.get_args().count(), 0);
+    }
+
+    #[test]
+    fn path_of_the_server_is_found_below_its_root() {
+        let mut there = Namespaces::default();
+        assert_eq!(there.outside(Path::new("/usr")), Path::new("/usr"));
+        there.root(Path::new("/srv/sid"));
+        assert_eq!(there.outside(Path::new("/usr")), Path::new("/srv/sid/usr"));
     }
 }
