@@ -84,7 +84,7 @@ fn run(args: &RunArgs) -> Result<ExitCode> {
         // The port first: a second agent stops before it touches the kernel.
         let listener = http::bind(config.web.listen_address).await?;
         let shared = http::Shared::new(Metrics::new()?, Store::new(config.findings.keep));
-        let probe = load::load(layout::ROWS)?;
+        let probe = load::load(&layout::raw())?;
         // Not the one that was asked for: port 0 asks for any.
         let address = listener.local_addr().context("failed to read the port")?;
         info!(%address, "serving");
@@ -146,7 +146,7 @@ fn trace(args: &TraceArgs) -> Result<ExitCode> {
     let reload = args.clone();
     runtime()?.block_on(async move {
         let shared = http::Shared::new(Metrics::new()?, Store::new(1));
-        let probe = load::load(layout::ROWS)?;
+        let probe = load::load(&layout::raw())?;
         let tell = Tell::new(shared, output, colour(io::stdout().is_terminal()));
         let (agent, ring) = Agent::new(&config, probe, tell);
         let (_keep, stop) = oneshot::channel();
@@ -168,7 +168,7 @@ fn diagnose(args: &DoctorArgs) -> Result<ExitCode> {
     let servers = Ok(masters.count());
     let _runtime = runtime()?;
     let _guard = _runtime.enter();
-    let hooks: Vec<HookRow> = match load::try_load(layout::ROWS) {
+    let hooks: Vec<HookRow> = match load::try_load(&layout::raw()) {
         Ok(probe) => probe
             .hooks
             .into_iter()

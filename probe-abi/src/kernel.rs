@@ -31,6 +31,21 @@ pub struct RawKernel {
     pub action_handler: u32,
     pub action_flags: u32,
     pub action_mask: u32,
+    /// `task_struct.stack`: where the kernel's own stack of the task begins.
+    pub task_stack: u32,
+    /// Size of `pt_regs`.
+    pub regs_size: u32,
+    /// `ip`, `pc`.
+    pub regs_ip: u32,
+    pub regs_sp: u32,
+    /// `bp`, `regs[29]`.
+    pub regs_fp: u32,
+    /// `regs[30]`; zero on x86_64, which has none.
+    pub regs_lr: u32,
+    /// The first argument of a system call: `di`, `orig_x0`.
+    pub regs_argument: u32,
+    /// 1 where the kernel has `bpf_task_pt_regs` (5.15 and later), and otherwise 0.
+    pub has_task_regs: u32,
     pub binprm_file: u32,
     pub file_inode: u32,
     pub inode_number: u32,
@@ -44,4 +59,4 @@ pub struct RawKernel {
     /// `ret` in the format of `syscalls:sys_exit_rt_sigaction`.
     pub exit_result: u32,
 }
-const _: () = assert!(size_of::<RawKernel>() == 24 * 4);
+const _: () = assert!(size_of::<RawKernel>() == 32 * 4);

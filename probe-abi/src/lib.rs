@@ -16,6 +16,7 @@
 pub mod kernel;
 pub mod map;
 pub mod miss;
+pub mod native;
 pub mod process;
 pub mod python;
 pub mod record;
@@ -23,11 +24,15 @@ pub mod record;
 /// Lets aya put the plain-old-data types into maps and globals.
 #[cfg(feature = "user")]
 mod pod {
-    // SAFETY: all four are `repr(C)` without padding and valid for every bit pattern, which
+    // SAFETY: all six are `repr(C)` without padding and valid for every bit pattern, which
     // their zerocopy derives prove.
     unsafe impl aya::Pod for crate::kernel::RawKernel {}
     // SAFETY: as above.
     unsafe impl aya::Pod for crate::process::RawProcess {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for crate::process::RawStart {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for crate::process::RawInterpreter {}
     // SAFETY: as above.
     unsafe impl aya::Pod for crate::python::RawLayout {}
     // SAFETY: as above.

@@ -6,6 +6,9 @@ pub const EVENTS: &str = "EVENTS";
 pub const PROCESSES: &str = "PROCESSES";
 /// Executable files user space has looked at: [`crate::record::RawFile`] → `PROGRAM_…`.
 pub const PROGRAMS: &str = "PROGRAMS";
+/// Functions that start an interpreter: [`crate::process::RawStart`] →
+/// [`crate::process::RawInterpreter`].
+pub const STARTS: &str = "STARTS";
 /// Rows of [`crate::python::RawLayout`].
 pub const LAYOUTS: &str = "LAYOUTS";
 /// Counters by [`crate::miss::Miss`], per processor.
@@ -23,7 +26,9 @@ pub const EVENTS_SIZE: u32 = 8 << 20;
 pub const PROCESSES_MAX: u32 = 16_384;
 /// Executable files remembered.
 pub const PROGRAMS_MAX: u32 = 8_192;
-/// Layout rows.
-pub const LAYOUTS_MAX: u32 = 32;
+/// Functions that start an interpreter.
+pub const STARTS_MAX: u32 = 1_024;
+/// Layout rows: those of the table, and those of interpreters that describe themselves otherwise.
+pub const LAYOUTS_MAX: u32 = 64;
 /// Threads between the entry and the exit of a registration.
 pub const STASH_MAX: u32 = 4_096;

@@ -25,7 +25,7 @@ macro_rules! misses {
 misses! {
     RingFull = 0, "ring_full", "The ring had no room; the record is lost.";
     NoScratch = 1, "no_scratch", "No scratch row for this processor; the record is lost.";
-    NoLayout = 2, "no_layout", "The process's layout row does not exist.";
+    NoLayout = 2, "python_unsupported", "The layout of this process's CPython is not known; its stacks are not walked.";
     NoStash = 3, "no_stash", "The stash between entry and exit was full; the record is lost.";
     ProcessesFull = 4, "processes_full", "No room for another watched process.";
     RateLimited = 5, "rate_limited", "The process registers in a loop; this one was folded.";
@@ -35,6 +35,13 @@ misses! {
     Interpreters = 9, "interpreters_unreadable", "The list of interpreters could not be read.";
     Unwatched = 10, "interpreter_unwatched", "An interpreter started in a process that is not watched.";
     Arguments = 11, "arguments", "The caller's struct could not be read.";
+    StartUnknown = 12, "interpreter_start_unknown", "An interpreter started in a function whose code is not the one that was probed.";
+    LinkBound = 13, "link_bound", "The chain of Python frames did not end within its bound: it is very deep, or a cycle.";
+    FrameUnreadable = 14, "frame_unreadable", "A Python frame could not be read; the stack ends there.";
+    CodeUnreadable = 15, "code_unreadable", "A Python frame's code object could not be read; the frame has no name.";
+    Registers = 16, "registers", "The caller's registers could not be found; the record has no native stack.";
+    UserStack = 17, "user_stack", "The caller's stack could not be read; the record has no native stack.";
+    TextUnreadable = 18, "text_unreadable", "A Python frame's file or function name could not be read.";
 }
 
 /// How many reasons there are.

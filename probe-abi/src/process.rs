@@ -6,20 +6,24 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct RawProcess {
-    /// Address of `_PyRuntime`, zero while no interpreter is known.
-    pub runtime: u64,
+    /// Address of the head of the list of interpreters, zero while no interpreter is known.
+    pub interpreters: u64,
+    /// Address of the pointer to the thread state that holds the interpreter lock; zero where
+    /// the version has none (3.12 and later).
+    pub current: u64,
     /// Start of the rate limit's current window, `CLOCK_BOOTTIME` nanoseconds.
     pub window: u64,
     /// Records made in that window.
     pub spent: u64,
     /// Registrations swallowed since the last record.
     pub folded: u64,
-    /// Index into the layouts, valid where `runtime` is not zero.
+    /// Index into the layouts, or [`crate::python::UNSUPPORTED`]; valid where `interpreters` is not
+    /// zero.
     pub layout: u32,
     /// [`RawProcess::EXEMPT`].
     pub flags: u32,
 }
-const _: () = assert!(size_of::<RawProcess>() == 40);
+const _: () = assert!(size_of::<RawProcess>() == 48);
 
 impl RawProcess {
     /// A child that shares its parent's memory but not its handlers (`vfork`, `posix_spawn`):
@@ -37,9 +41,41 @@ pub const PROGRAM_OTHER: u32 = 1;
 /// What user space has found out about an executable file: an httpd.
 pub const PROGRAM_HTTPD: u32 = 2;
 
-/// The interpreter uprobe's cookie: where `_PyRuntime` is, seen from the probed function.
+/// A function that starts an interpreter, as the probe recognises it when it is called.
 ///
-/// The low 48 bits are the distance (wrapping), the high 16 bits the layout row.
-pub const COOKIE_DISTANCE: u64 = 0xffff_ffff_ffff;
-/// Position of the layout row in the cookie.
-pub const COOKIE_LAYOUT_SHIFT: u32 = 48;
+/// Attach cookies, which would say the same, came with 5.15. A function's place in its page is the
+/// same in every process, and its code holds distances that another build does not have.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RawStart {
+    /// The function's address modulo [`START_PAGE`].
+    pub offset: u64,
+    /// Its code from byte [`START_SKIP`] on.
+    pub code: [u8; START_CODE],
+}
+const _: () = assert!(size_of::<RawStart>() == 8 + START_CODE);
+
+/// The smallest page there is.
+pub const START_PAGE: u64 = 4_096;
+/// The first bytes of a probed function are the kernel's breakpoint.
+pub const START_SKIP: u64 = 8;
+/// Bytes of code that tell a function from others.
+pub const START_CODE: usize = 56;
+
+/// What starts in a function, and where it is, seen from the function's first byte.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct RawInterpreter {
+    /// To the head of the list of interpreters, wrapping.
+    pub interpreters: u64,
+    /// To the pointer to the thread state that holds the interpreter lock, wrapping; zero where
+    /// there is none.
+    pub current: u64,
+    /// Index into the layouts, or [`crate::python::UNSUPPORTED`].
+    pub layout: u32,
+    /// Unused, zero.
+    pub reserved: u32,
+}
+const _: () = assert!(size_of::<RawInterpreter>() == 24);

@@ -19,13 +19,8 @@ pub const ABSENT: u32 = u32::MAX;
 pub struct RawLayout {
     /// Bits of `f_code`/`f_executable` that are the address (3.14 tags the low ones).
     pub code_mask: u64,
-    /// Major version in bits 8–15, minor in bits 0–7.
+    /// Minor version in bits 0–7, major in bits 8–15, [`FREE_THREADED`].
     pub version: u32,
-
-    // _PyRuntimeState
-    pub runtime_interpreters: u32,
-    /// `gilstate.tstate_current`: who holds the interpreter lock, up to 3.11.
-    pub runtime_current: u32,
 
     // PyInterpreterState
     pub interpreter_next: u32,
@@ -39,8 +34,15 @@ pub struct RawLayout {
     pub thread_frame: u32,
     /// `_PyCFrame.current_frame`; absent where `thread_frame` is the frame itself.
     pub cframe_frame: u32,
-    /// `_status`, from 3.12 on.
+    pub thread_interpreter: u32,
+    /// `_status`, a `u32` of bits, from 3.12 on.
     pub thread_status: u32,
+    /// Bits of `_status`: attached to its thread now (`active`).
+    pub status_active: u32,
+    /// Bits of `_status`: attached to its thread last (`bound_gilstate`).
+    pub status_bound: u32,
+    /// Bits of `_status`: not, or no longer, any thread's (`unbound`, `cleared`, `finalized`).
+    pub status_dead: u32,
 
     // PyFrameObject or _PyInterpreterFrame
     pub frame_previous: u32,
@@ -54,6 +56,10 @@ pub struct RawLayout {
     pub shim_owner: u32,
     /// Bytes per unit of an `f_lasti` (an `i32`); zero where the frame holds a pointer.
     pub instruction_unit: u32,
+    /// `is_entry`, one byte of 3.11 only: native code called this frame.
+    pub frame_entry: u32,
+    /// `tlbc_index`, an `i32` of free-threaded builds from 3.14 on: which copy of the bytecode.
+    pub frame_copy: u32,
 
     // PyCodeObject
     pub code_file: u32,
@@ -67,6 +73,8 @@ pub struct RawLayout {
     /// `_co_firsttraceable`, in two-byte units.
     pub code_first_traceable: u32,
     pub code_size: u32,
+    /// `co_tlbc`, of free-threaded builds from 3.14 on: the copies of the bytecode.
+    pub code_copies: u32,
 
     // PyASCIIObject, PyCompactUnicodeObject
     pub text_length: u32,
@@ -78,15 +86,20 @@ pub struct RawLayout {
     pub text_shift_kind: u32,
     /// Bytes from the object's head that hold both `length` and `state`.
     pub text_header: u32,
+    /// Strings without this bit have their characters at the pointer [`RawLayout::text_data`].
+    pub text_mask_compact: u32,
+    pub text_data: u32,
 
     // PyBytesObject
     pub bytes_size: u32,
     pub bytes_data: u32,
-
-    /// `PyThreadState.interp`.
-    pub thread_interpreter: u32,
 }
-const _: () = assert!(size_of::<RawLayout>() == 8 + 36 * 4);
+const _: () = assert!(size_of::<RawLayout>() == 8 + 42 * 4);
+
+/// Bit of [`RawLayout::version`]: built without the global interpreter lock.
+pub const FREE_THREADED: u32 = 1 << 16;
+/// Layout index of an interpreter whose layout nobody knows: its stacks are not walked.
+pub const UNSUPPORTED: u32 = u32::MAX;
 
 /// The result of a walk. A newtype, not a Rust enum: any 16 bits may arrive.
 #[repr(transparent)]
@@ -115,16 +128,17 @@ pub struct RawStack {
     pub thread_state: u64,
     /// `PyInterpreterState.id`, -1 where unknown.
     pub interpreter: i64,
-    /// Address of `_PyRuntime`, zero where this process's interpreter is not known.
-    pub runtime: u64,
+    /// Address of the head of the list of interpreters, zero where no interpreter of this process
+    /// is known.
+    pub interpreters: u64,
     /// How many [`RawFrame`]s follow.
     pub frames: u32,
     /// How many outer frames are not among them.
     pub left_out: u32,
     /// Bytes of frames that follow the record's fixed part.
     pub size: u32,
-    /// Index of the layout row that was used.
-    pub layout: u32,
+    /// [`RawLayout::version`] of the layout that was used, zero where none was.
+    pub version: u32,
     /// [`RawStack::AMBIGUOUS`], [`RawStack::THREAD_KNOWN`].
     pub flags: u32,
     /// How the walk ended.
@@ -179,13 +193,19 @@ impl RawFrame {
     pub const TABLE_CUT: u16 = 16;
     /// The code object could not be read.
     pub const UNREADABLE: u16 = 32;
+    /// Native code lies between this frame and the one before, which it called: the interpreter
+    /// was entered anew.
+    pub const CROSSED: u16 = 64;
 }
 
-/// Frames per stack. Verified cheaply up to a thousand; beyond this only the count is kept.
+/// Frames per stack; beyond this only the count and the outermost one are kept.
 pub const FRAMES: u32 = 128;
+/// Links of the chain of frames that are looked at for those: shims, which no traceback shows, are
+/// links, too, a third of all in some programs.
+pub const LINKS: u32 = 256;
 /// List nodes (interpreters and thread states) that a search looks at.
 pub const NODES: u32 = 4096;
-/// Outer frames that are counted beyond [`FRAMES`].
+/// Links that are counted beyond [`LINKS`].
 pub const UNCOUNTED: u32 = 4096;
 /// Bytes of a file's name. CPython's own tree has 186 at most.
 pub const FILE_SIZE: usize = 255;
@@ -193,5 +213,5 @@ pub const FILE_SIZE: usize = 255;
 pub const NAME_SIZE: usize = 255;
 /// Bytes of a line table: `subprocess.Popen.__init__` alone has 2,319.
 pub const TABLE_SIZE: usize = 8192;
-/// Bytes of a whole record, frames included. A power of two: positions are masked with it.
+/// Bytes of a record's Python frames. A power of two: positions are masked with it.
 pub const RECORD_SIZE: usize = 65_536;

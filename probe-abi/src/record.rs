@@ -62,7 +62,8 @@ const _: () = assert!(size_of::<RawDisposition>() == 24);
 
 /// One `rt_sigaction` that was asked to set a disposition.
 ///
-/// `size` bytes of Python frames follow, see [`crate::python::RawFrame`].
+/// Python frames follow ([`crate::python::RawFrame`]), and then a copy of the stack
+/// ([`crate::native::RawNative`]).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct RawRegistration {
@@ -82,8 +83,10 @@ pub struct RawRegistration {
     pub result: i32,
     /// What the Python walk found; its frames follow the record.
     pub python: crate::python::RawStack,
+    /// The registers; the stack's bytes follow the frames.
+    pub native: crate::native::RawNative,
 }
-const _: () = assert!(size_of::<RawRegistration>() == 48 + 3 * 24 + 16 + 48);
+const _: () = assert!(size_of::<RawRegistration>() == 48 + 3 * 24 + 16 + 48 + 40);
 
 /// A birth, a change of program or a death.
 #[repr(C)]

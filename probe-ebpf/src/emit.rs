@@ -6,7 +6,7 @@ use probe_abi::{
     record::{RawLifecycle, RawRegistration},
 };
 
-use crate::maps::{EVENTS, Scratch, TAIL};
+use crate::maps::{EVENTS, Scratch, TAIL_WORDS};
 
 /// Nanoseconds on `CLOCK_BOOTTIME`.
 #[inline(always)]
@@ -32,8 +32,9 @@ pub fn current_task() -> u64 {
 /// The length of the record that a scratch row holds.
 #[inline(always)]
 pub fn length(position: u64) -> u64 {
-    let tail = if position > TAIL as u64 {
-        TAIL as u64
+    const TAIL_SIZE: u64 = TAIL_WORDS as u64 * 8;
+    let tail = if position > TAIL_SIZE {
+        TAIL_SIZE
     } else {
         position
     };

@@ -1,17 +1,18 @@
-//! Hook: uprobe on `Py_InitializeFromConfig` of each file that carries a CPython runtime.
+//! Hook: uprobe on the function that starts an interpreter, in each file that carries CPython.
 //!
-//! Since: 5.15 (attach cookies)
+//! Since: 5.10
 //! Fires when: an interpreter starts, before its first line runs.
 //! Emits: nothing; it fills the process's row.
 //! Why this hook: user space would learn of a new interpreter only after it had run. CPython
-//! 3.8 and later reach this function on every way of starting.
+//! 3.8 and later reach `Py_InitializeFromConfig` on every way of starting, 3.6 and 3.7
+//! `Py_InitializeEx`.
 
 #![forbid(unsafe_code)]
 
 use aya_ebpf::{macros::uprobe, programs::ProbeContext};
 use probe_abi::{
     miss::{Miss, Tally},
-    process::{COOKIE_DISTANCE, COOKIE_LAYOUT_SHIFT, RawProcess},
+    process::{RawProcess, RawStart, START_CODE, START_PAGE, START_SKIP},
 };
 
 use crate::{
@@ -30,15 +31,26 @@ pub fn interpreter(ctx: ProbeContext) -> u32 {
 fn try_interpreter(ctx: &ProbeContext) -> Result<(), Miss> {
     let tgid = task::tgid();
     let row = maps::process(tgid).ok_or(Miss::Unwatched)?;
-    let cookie = read::cookie(ctx);
-    // `_PyRuntime` is as far from the probed function in memory as it is in the file.
-    let runtime = read::instruction(ctx).wrapping_add(cookie & COOKIE_DISTANCE);
+    let address = read::instruction(ctx);
+    let mut function = RawStart {
+        offset: address & (START_PAGE - 1),
+        code: [0; START_CODE],
+    };
+    read::user_array(&mut function.code, address.wrapping_add(START_SKIP));
+    let interpreter = maps::start(&function).ok_or(Miss::StartUnknown)?;
+    let current = if interpreter.current == 0 {
+        0
+    } else {
+        address.wrapping_add(interpreter.current)
+    };
+    // What is searched for is as far from the function in memory as it is in the file.
     let known = RawProcess {
-        runtime,
+        interpreters: address.wrapping_add(interpreter.interpreters),
+        current,
         window: row.window,
         spent: row.spent,
         folded: row.folded,
-        layout: (cookie >> COOKIE_LAYOUT_SHIFT) as u32,
+        layout: interpreter.layout,
         flags: row.flags,
     };
     PROCESSES

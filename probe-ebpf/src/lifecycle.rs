@@ -63,7 +63,8 @@ fn try_fork(parent: u64, child: u64) -> Result<(), Miss> {
         maps::count(Tally::SharedChild);
     }
     let copy = RawProcess {
-        runtime: row.runtime,
+        interpreters: row.interpreters,
+        current: row.current,
         window: 0,
         spent: 0,
         folded: 0,
@@ -110,7 +111,8 @@ fn try_exec(program: u64) -> Result<(), Miss> {
 #[inline(always)]
 fn watch(tgid: u32) -> Result<(), Miss> {
     let row = RawProcess {
-        runtime: 0,
+        interpreters: 0,
+        current: 0,
         window: 0,
         spent: 0,
         folded: 0,

@@ -28,6 +28,8 @@ fn main() {}
 #[cfg(target_arch = "bpf")]
 mod emit;
 #[cfg(target_arch = "bpf")]
+mod frame;
+#[cfg(target_arch = "bpf")]
 mod interpreter;
 #[cfg(target_arch = "bpf")]
 mod inventory;
@@ -35,6 +37,8 @@ mod inventory;
 mod lifecycle;
 #[cfg(target_arch = "bpf")]
 mod maps;
+#[cfg(target_arch = "bpf")]
+mod native;
 #[cfg(target_arch = "bpf")]
 mod python;
 #[cfg(target_arch = "bpf")]

@@ -5,9 +5,10 @@
 //! | map | bytes |
 //! |---|---|
 //! | `EVENTS` | 8 MiB |
-//! | `SCRATCH` | 75 KiB for each possible processor |
-//! | `PROCESSES` | 16,384 rows of 40 bytes, about 1.5 MiB with the table's own |
+//! | `SCRATCH` | 81 KiB for each possible processor |
+//! | `PROCESSES` | 16,384 rows of 48 bytes, about 1.6 MiB with the table's own |
 //! | `PROGRAMS` | 8,192 rows of 4 bytes, about 0.8 MiB with the table's own |
+//! | `STARTS` | 1,024 rows of 24 bytes, about 0.2 MiB with the table's own |
 //! | `STASH` | 4,096 rows of 56 bytes, about 0.5 MiB with the table's own |
 //! | the rest | below 16 KiB |
 
@@ -21,9 +22,10 @@ use aya_ebpf::{
 };
 use probe_abi::{
     kernel::RawKernel,
-    map::{EVENTS_SIZE, LAYOUTS_MAX, PROCESSES_MAX, PROGRAMS_MAX, STASH_MAX},
+    map::{EVENTS_SIZE, LAYOUTS_MAX, PROCESSES_MAX, PROGRAMS_MAX, STARTS_MAX, STASH_MAX},
     miss::{MISSES as MISS_COUNT, Miss, TALLIES as TALLY_COUNT, Tally},
-    process::{RATE_LIMIT, RATE_WINDOW, RawProcess},
+    native::STACK_SIZE,
+    process::{RATE_LIMIT, RATE_WINDOW, RawInterpreter, RawProcess, RawStart},
     python::{FILE_SIZE, NAME_SIZE, RECORD_SIZE, RawLayout, TABLE_SIZE},
     record::{RawDisposition, RawFile, RawInventory, RawRegistration},
 };
@@ -34,6 +36,8 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_SIZE, 0);
 pub static PROCESSES: HashMap<u32, RawProcess> = HashMap::with_max_entries(PROCESSES_MAX, 0);
 #[map]
 pub static PROGRAMS: LruHashMap<RawFile, u32> = LruHashMap::with_max_entries(PROGRAMS_MAX, 0);
+#[map]
+static STARTS: HashMap<RawStart, RawInterpreter> = HashMap::with_max_entries(STARTS_MAX, 0);
 #[map]
 static LAYOUTS: Array<RawLayout> = Array::with_max_entries(LAYOUTS_MAX, 0);
 #[map]
@@ -69,6 +73,14 @@ static KERNEL: RawKernel = RawKernel {
     action_handler: 0,
     action_flags: 0,
     action_mask: 0,
+    task_stack: 0,
+    regs_size: 0,
+    regs_ip: 0,
+    regs_sp: 0,
+    regs_fp: 0,
+    regs_lr: 0,
+    regs_argument: 0,
+    has_task_regs: 0,
     binprm_file: 0,
     file_inode: 0,
     inode_number: 0,
@@ -118,8 +130,10 @@ pub struct Stash {
 
 /// Bytes of frames that a record can hold.
 pub const TAIL: usize = RECORD_SIZE;
-/// Bytes behind the tail, so that a masked position plus a capped length stays inside.
-pub const SLACK: usize = TABLE_SIZE + FILE_SIZE + NAME_SIZE + 64;
+/// Bytes behind the frames: for the copy of the stack, or, while frames are written, so that a
+/// masked position plus a capped length stays inside.
+pub const SLACK: usize = STACK_SIZE;
+const _: () = assert!(SLACK >= TABLE_SIZE + FILE_SIZE + NAME_SIZE + 64);
 /// Words of the tail with its slack.
 pub const TAIL_WORDS: usize = (TAIL + SLACK) / 8;
 
@@ -135,8 +149,6 @@ pub struct Scratch {
     pub frames: u32,
     /// The calling thread's thread pointer.
     pub thread_pointer: u64,
-    /// `gilstate.tstate_current`, up to 3.11.
-    pub current: u64,
     /// The interpreter to look at when the list of thread states ends.
     pub interpreter: u64,
     /// The interpreter whose thread states are being looked at.
@@ -149,8 +161,14 @@ pub struct Scratch {
     pub found_frame: u64,
     /// The frame to look at.
     pub frame: u64,
-    /// Beyond the counted frames: the last frame that was not null.
+    /// Beyond the written frames: the last one that a traceback shows.
     pub outermost: u64,
+    /// Whether the outermost frame is being written, for which there is always room.
+    pub last: u64,
+    /// Whether native code lies between the last frame written and the next.
+    pub crossed: u64,
+    /// Most bytes of the stack to copy.
+    pub stack_limit: u64,
     /// Code object and file name of the frame before.
     pub code_before: u64,
     pub file_before: u64,
@@ -191,6 +209,14 @@ pub fn scratch() -> Result<&'static mut Scratch, Miss> {
 #[inline(always)]
 pub fn layout(index: u32) -> Result<&'static RawLayout, Miss> {
     LAYOUTS.get(index).ok_or(Miss::NoLayout)
+}
+
+/// What starts in a function.
+#[inline(always)]
+pub fn start(function: &RawStart) -> Option<RawInterpreter> {
+    let row = STARTS.get_ptr(function)?;
+    // SAFETY: a live element, valid for every bit pattern, that is never removed.
+    Some(unsafe { *row })
 }
 
 /// The row of a watched process.
@@ -237,10 +263,18 @@ pub fn forget(thread: u64) {
     }
 }
 
-/// Charges one record to a process; `None` when its limit is reached, and otherwise how many
-/// registrations were folded since its last record.
+/// What a process's rate limit says of a record.
+#[derive(Clone, Copy)]
+pub struct Charge {
+    /// Registrations that were folded since its last record.
+    pub swallowed: u64,
+    /// Records in this window, this one among them.
+    pub spent: u64,
+}
+
+/// Charges one record to a process; `None` when its limit is reached.
 #[inline(always)]
-pub fn charge(tgid: u32, now: u64) -> Option<u64> {
+pub fn charge(tgid: u32, now: u64) -> Option<Charge> {
     let row = PROCESSES.get_ptr_mut(tgid)?;
     // SAFETY: a live element. Two threads of one process may race here: the window and what was
     // spent in it are approximate, but what was folded is added atomically and not lost.
@@ -254,11 +288,12 @@ pub fn charge(tgid: u32, now: u64) -> Option<u64> {
             return None;
         }
         (*row).spent += 1;
+        let spent = (*row).spent;
         let swallowed = read_volatile(&raw const (*row).folded);
         if swallowed != 0 {
             add(&raw mut (*row).folded, swallowed.wrapping_neg());
         }
-        Some(swallowed)
+        Some(Charge { swallowed, spent })
     }
 }
 

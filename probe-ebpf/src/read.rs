@@ -6,7 +6,6 @@
 //! difference matters does a function say that it failed.
 
 use aya_ebpf::{
-    EbpfContext as _,
     helpers::generated as helper,
     maps::LruHashMap,
     programs::{ProbeContext, TracePointContext},
@@ -20,6 +19,44 @@ pub fn user_word(address: u64) -> u64 {
     // SAFETY: eight bytes of our own stack are the destination; the helper checks the source.
     unsafe { helper::bpf_probe_read_user((&raw mut value).cast(), 8, address as *const _) };
     value
+}
+
+/// A word of the target's memory; `None` where it cannot be read.
+#[inline(always)]
+pub fn try_user_word(address: u64) -> Option<u64> {
+    let mut value = 0_u64;
+    // SAFETY: as in `user_word`.
+    let read =
+        unsafe { helper::bpf_probe_read_user((&raw mut value).cast(), 8, address as *const _) };
+    (read == 0).then_some(value)
+}
+
+/// Fills an array from the target's memory; zeros where it cannot be read.
+#[inline(always)]
+pub fn user_array<const N: usize>(array: &mut [u8; N], address: u64) -> bool {
+    // SAFETY: the destination is N bytes; the helper checks the source.
+    unsafe {
+        helper::bpf_probe_read_user(array.as_mut_ptr().cast(), N as u32, address as *const _) == 0
+    }
+}
+
+/// `SIZE` bytes of the target's memory into `buffer` at a byte position; false where they cannot
+/// be read, or would not fit.
+#[inline(always)]
+pub fn user_block<const N: usize, const SIZE: usize>(
+    buffer: &mut [u64; N],
+    position: u64,
+    address: u64,
+) -> bool {
+    if position > (N * 8 - SIZE) as u64 {
+        return false;
+    }
+    // SAFETY: the destination ends within the buffer, as was just looked at; the helper checks
+    // the source.
+    unsafe {
+        let destination = buffer.as_mut_ptr().cast::<u8>().add(position as usize);
+        helper::bpf_probe_read_user(destination.cast(), SIZE as u32, address as *const _) == 0
+    }
 }
 
 /// `size` bytes of the target's memory (at most the buffer's) into a buffer of words.
@@ -56,6 +93,13 @@ pub fn user_bytes<const N: usize, const MASK: usize, const MAX: usize>(
         let destination = buffer.as_mut_ptr().cast::<u8>().add(position);
         helper::bpf_probe_read_user(destination.cast(), size as u32, address as *const _) == 0
     }
+}
+
+/// Address of the registers with which the current task entered the kernel (5.15 and later).
+#[inline(always)]
+pub fn task_registers() -> u64 {
+    // SAFETY: the helpers have no precondition, and the one's result is the other's argument.
+    unsafe { helper::bpf_task_pt_regs(helper::bpf_get_current_task_btf()) as u64 }
 }
 
 /// A word of kernel memory; zero where it cannot be read.
@@ -108,13 +152,6 @@ pub fn context(ctx: &TracePointContext, offset: u64) -> u64 {
     // SAFETY: the arguments of a tracepoint lie in kernel memory; aya reads them with the
     // helper that checks the address.
     unsafe { ctx.read_at::<u64>(offset as usize) }.unwrap_or(0)
-}
-
-/// The cookie with which a uprobe was attached.
-#[inline(always)]
-pub fn cookie(ctx: &ProbeContext) -> u64 {
-    // SAFETY: the context is the one that the kernel passed.
-    unsafe { helper::bpf_get_attach_cookie(ctx.as_ptr()) }
 }
 
 /// Address of the probed instruction.

@@ -2,7 +2,7 @@
 //!
 //! Since: 5.10 (fentry and fexit on `do_sigaction`; the syscall tracepoints as the lower rung)
 //! Fires when: a watched process sets a disposition; reads (`act == NULL`) end here.
-//! Emits: `RawRegistration`, with the calling thread's Python frames
+//! Emits: `RawRegistration`, with the calling thread's Python frames and native stack
 //! Why this hook: a C library's own wrapper, a raw system call and Python all end in it.
 
 #![forbid(unsafe_code)]
@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 use probe_abi::{
     miss::{Miss, Tally},
-    process::RawProcess,
+    process::{RawInterpreter, RawProcess},
     record::{Kind, RawDisposition},
 };
 
@@ -149,18 +149,24 @@ fn finish(stash: &Stash, result: i32) -> Result<(), Miss> {
     let Some(process) = maps::process(tgid) else {
         return Ok(());
     };
-    let (runtime, layout) = (process.runtime, process.layout);
-    let Some(folded) = maps::charge(tgid, now) else {
+    let interpreter = RawInterpreter {
+        interpreters: process.interpreters,
+        current: process.current,
+        layout: process.layout,
+        reserved: 0,
+    };
+    let Some(charge) = maps::charge(tgid, now) else {
         return Err(Miss::RateLimited);
     };
     let scratch = maps::scratch()?;
     scratch.record.old = stash.old;
     scratch.record.new = task::disposition(task::current(), stash.signal);
     scratch.record.asked = stash.asked;
-    scratch.record.folded = folded;
+    scratch.record.folded = charge.swallowed;
     scratch.record.signal = stash.signal as u32;
     scratch.record.result = result;
-    walk::stack(scratch, runtime, layout);
+    walk::python(scratch, &interpreter);
+    walk::native(scratch, stash.signal, charge.spent);
     let size = emit::length(scratch.position);
     task::fill(
         &mut scratch.record.header,

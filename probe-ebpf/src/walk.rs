@@ -1,82 +1,98 @@
-//! The loops around `python`, in the one shape that every kernel from 5.10 on verifies cheaply.
+//! The loops around `python`, `frame` and `native`, in the one shape that every kernel from 5.10 on verifies cheaply.
 //!
 //! A plain bounded `for` calls a *global* function (`extern "C"`, `no_mangle`, never inlined,
-//! scalar argument) that finds all its state in the scratch row. The verifier looks at such a
+//! no argument) that finds all its state in the scratch row. The verifier looks at such a
 //! function once ("Func#2 ('step') is global and assumed valid"), so that a turn of the loop
 //! is a call and a test, whatever the bound. Inlined, the same walk is twenty times as many
 //! verified instructions; with `bpf_loop` it would need 5.17.
 
 use probe_abi::{
     miss::Miss,
-    python::{FRAMES, NODES, RawStack, StackResult, UNCOUNTED},
+    native::{FINE_STEP, STACK_SIZE, STEP},
+    process::RawInterpreter,
+    python::{LINKS, NODES, RawLayout, RawStack, StackResult, UNCOUNTED, UNSUPPORTED},
 };
 
 use crate::{
+    frame,
     maps::{self, Scratch},
-    python,
+    native, python,
 };
 
 /// Looks at one node of the lists of interpreters and thread states; 0 means go on.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn walk_find(_turn: u32) -> u32 {
-    let Ok(scratch) = maps::scratch() else {
-        return 1;
-    };
-    let Ok(layout) = maps::layout(scratch.layout) else {
-        return 1;
-    };
-    python::find(scratch, layout)
+pub extern "C" fn walk_find() -> u32 {
+    step(python::find)
 }
 
-/// Writes one frame; 0 means go on.
+/// Looks at one link of the chain of frames, and writes what it finds; 0 means go on.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn walk_frame(_turn: u32) -> u32 {
-    let Ok(scratch) = maps::scratch() else {
-        return 1;
-    };
-    let Ok(layout) = maps::layout(scratch.layout) else {
-        return 1;
-    };
-    python::frame(scratch, layout)
+pub extern "C" fn walk_frame() -> u32 {
+    step(frame::frame)
 }
 
 /// Counts one frame without writing it; 0 means go on.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn walk_count(_turn: u32) -> u32 {
+pub extern "C" fn walk_count() -> u32 {
+    step(frame::count)
+}
+
+/// Copies a piece of the stack; 0 means go on.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn walk_stack() -> u32 {
+    match maps::scratch() {
+        Ok(scratch) => native::step(scratch),
+        Err(_) => 1,
+    }
+}
+
+/// Copies a small piece of the stack; 0 means go on.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn walk_stack_end() -> u32 {
+    match maps::scratch() {
+        Ok(scratch) => native::fine_step(scratch),
+        Err(_) => 1,
+    }
+}
+
+#[inline(always)]
+fn step(step: impl FnOnce(&mut Scratch, &RawLayout) -> u32) -> u32 {
     let Ok(scratch) = maps::scratch() else {
         return 1;
     };
     let Ok(layout) = maps::layout(scratch.layout) else {
         return 1;
     };
-    python::count(scratch, layout)
+    step(scratch, layout)
 }
 
 /// Fills the record's `python` part and its frames for the calling thread.
 #[inline(always)]
-pub fn stack(scratch: &mut Scratch, runtime: u64, layout: u32) {
-    scratch.layout = layout;
+pub fn python(scratch: &mut Scratch, interpreter: &RawInterpreter) {
+    scratch.layout = interpreter.layout;
     scratch.position = 0;
     scratch.frames = 0;
     scratch.record.python = RawStack {
         thread_state: 0,
         interpreter: -1,
-        runtime,
+        interpreters: interpreter.interpreters,
         frames: 0,
         left_out: 0,
         size: 0,
-        layout,
+        version: 0,
         flags: 0,
         result: StackResult::NONE,
         miss: 0,
     };
-    if runtime == 0 {
+    if interpreter.interpreters == 0 {
         return;
     }
-    if let Err(miss) = try_stack(scratch, runtime, layout) {
+    if let Err(miss) = try_python(scratch, interpreter) {
         maps::miss(miss);
         scratch.record.python.result = StackResult::FAILED;
         scratch.record.python.miss = miss as u16;
@@ -86,13 +102,21 @@ pub fn stack(scratch: &mut Scratch, runtime: u64, layout: u32) {
 }
 
 #[inline(always)]
-fn try_stack(scratch: &mut Scratch, runtime: u64, layout: u32) -> Result<(), Miss> {
-    let layout = maps::layout(layout)?;
-    python::start(scratch, layout, runtime)?;
+fn try_python(scratch: &mut Scratch, interpreter: &RawInterpreter) -> Result<(), Miss> {
+    if interpreter.layout == UNSUPPORTED {
+        return Err(Miss::NoLayout);
+    }
+    let layout = maps::layout(interpreter.layout)?;
+    scratch.record.python.version = layout.version;
+    python::start(scratch, layout, interpreter)?;
     let mut ended = scratch.found_thread != 0;
     if !ended {
-        for turn in 0..NODES {
-            if walk_find(turn) != 0 {
+        for _ in 0..NODES {
+            let end = walk_find();
+            if end == python::UNREADABLE {
+                return Err(Miss::Interpreters);
+            }
+            if end != 0 {
                 ended = true;
                 break;
             }
@@ -104,30 +128,62 @@ fn try_stack(scratch: &mut Scratch, runtime: u64, layout: u32) -> Result<(), Mis
     if !python::found(scratch, layout) {
         return Ok(());
     }
-    let mut complete = false;
-    for turn in 0..FRAMES {
-        if walk_frame(turn) != 0 {
-            complete = true;
+    for _ in 0..LINKS {
+        if walk_frame() != 0 {
             break;
         }
     }
-    if complete && scratch.frame == 0 {
+    if scratch.frame == 0 {
+        if scratch.frames == 0 {
+            // Nothing but shims: the thread is in no Python function.
+            scratch.record.python.result = StackResult::NONE;
+        }
         return Ok(());
     }
     // Too deep or too long: count the frames that are left and keep the outermost one.
     scratch.record.python.result = StackResult::TRUNCATED;
-    for turn in 0..UNCOUNTED {
-        if walk_count(turn) != 0 {
+    for _ in 0..UNCOUNTED {
+        if walk_count() != 0 {
             break;
         }
     }
-    if scratch.outermost != 0 && scratch.frame == 0 {
+    if scratch.frame != 0 {
+        maps::miss(Miss::LinkBound);
+    } else if scratch.outermost != 0 {
         scratch.frame = scratch.outermost;
+        scratch.last = 1;
+        scratch.crossed = 0;
         let before = scratch.frames;
-        walk_frame(0);
+        walk_frame();
         if scratch.frames > before {
             scratch.record.python.left_out = scratch.record.python.left_out.wrapping_sub(1);
         }
     }
     Ok(())
+}
+
+/// Fills the record's `native` part and appends the copy of the stack.
+#[inline(always)]
+pub fn native(scratch: &mut Scratch, signal: u64, spent: u64) {
+    if let Err(miss) = native::start(scratch, signal, spent) {
+        maps::miss(miss);
+        return;
+    }
+    let mut stopped = false;
+    for _ in 0..(STACK_SIZE / STEP) as u32 + 1 {
+        if walk_stack() != 0 {
+            stopped = true;
+            break;
+        }
+    }
+    if stopped && !native::is_cut(scratch) {
+        for _ in 0..(STEP / FINE_STEP) as u32 {
+            if walk_stack_end() != 0 {
+                break;
+            }
+        }
+    }
+    if scratch.record.native.size == 0 {
+        maps::miss(Miss::UserStack);
+    }
 }

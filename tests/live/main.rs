@@ -14,6 +14,7 @@ mod doctor;
 mod flood;
 mod interpreters;
 mod late_start;
+mod liar;
 mod matrix;
 mod odd_calls;
 mod prometheus;

@@ -28,6 +28,8 @@ pub(crate) enum Group {
     Matrix,
     /// The tool that benchmarks compare with.
     Bench,
+    /// Making roots of other Debian suites.
+    Roots,
 }
 
 impl Group {
@@ -39,6 +41,7 @@ impl Group {
             Self::Test => "packages for the tests",
             Self::Matrix => "packages for the matrix of Pythons",
             Self::Bench => "packages for the benchmark",
+            Self::Roots => "packages to make roots of Debian",
         }
     }
 }
@@ -106,6 +109,13 @@ const PACKAGES: &[Package] = &[
         Proof::Program("python3-config"),
     ),
     package(Group::Bench, "bpftrace", Proof::Program("bpftrace")),
+    package(Group::Roots, "debootstrap", Proof::Program("debootstrap")),
+    // Ubuntu has its own keys only.
+    package(
+        Group::Roots,
+        "debian-archive-keyring",
+        Proof::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
+    ),
     // What `python3 -m venv` puts into a new environment.
     package(
         Group::Test,

@@ -84,7 +84,9 @@ pub fn decode(bytes: &[u8]) -> Result<(Stamp, Event), DecodeError> {
     let what = match header.kind {
         Kind::REGISTRATION => {
             let raw: RawRegistration = part(record, "a registration")?;
-            let frames = rest(record, size_of_val(&raw), raw.python.size, &header)?;
+            let parts = u64::from(raw.python.size) + u64::from(raw.native.size);
+            let rest = rest(record, size_of_val(&raw), parts, &header)?;
+            let frames = rest.get(..raw.python.size as usize).unwrap_or_default();
             What::Registration(Box::new(registration(&raw, frames)?))
         }
         Kind::FORK | Kind::EXEC | Kind::EXIT => {
@@ -121,12 +123,12 @@ fn part<T: FromBytes>(bytes: &[u8], part: &'static str) -> Result<T, DecodeError
 fn rest<'a>(
     record: &'a [u8],
     fixed: usize,
-    more: u32,
+    more: u64,
     header: &RawHeader,
 ) -> Result<&'a [u8], DecodeError> {
     let rest = record.get(fixed..).unwrap_or_default();
-    if rest.len() as u64 != u64::from(more) {
-        let parts = fixed as u64 + u64::from(more);
+    if rest.len() as u64 != more {
+        let parts = fixed as u64 + more;
         return Err(DecodeError::SizeMismatch {
             kind: header.kind.0,
             size: header.size,

@@ -2,6 +2,7 @@
 
 use probe_abi::{
     miss::Miss,
+    native::RawNative,
     python::{RawFrame, RawStack, StackResult as Raw},
     record::{Kind, RawDisposition, RawFile, RawHeader, RawLifecycle, RawRegistration},
 };
@@ -99,6 +100,7 @@ fn encode_registration(header: RawHeader, registration: &Registration) -> Option
         signal: registration.number,
         result: registration.errno.checked_neg()?,
         python: raw_stack(&registration.python, u32::try_from(frames.len()).ok()?)?,
+        native: RawNative::new_zeroed(),
     };
     Some([raw.as_bytes(), &frames].concat())
 }
@@ -126,18 +128,22 @@ fn raw_stack(stack: &PythonStack, size: u32) -> Option<RawStack> {
             (Raw::FAILED, u16::try_from(miss).ok()?)
         }
     };
-    let (runtime, layout) = match stack.version {
-        Some((major, minor)) => (0x5555_0000, layout::row(Version::new(major, minor))?),
+    let (interpreters, version) = match stack.version {
+        Some((major, minor)) => {
+            let row = layout::row(Version::new(major, minor))?;
+            let row = layout::ROWS.get(usize::try_from(row).ok()?)?;
+            (0x5555_0000, row.raw.version)
+        }
         None => (0, 0),
     };
     Some(RawStack {
         thread_state: u64::from(stack.thread_known) * 0x5556_0000,
         interpreter: stack.interpreter.unwrap_or(-1),
-        runtime,
+        interpreters,
         frames: u32::try_from(stack.frames.len()).ok()?,
         left_out: stack.left_out,
         size,
-        layout,
+        version,
         flags: (u32::from(stack.thread_known) * RawStack::THREAD_KNOWN)
             | (u32::from(stack.ambiguous) * RawStack::AMBIGUOUS),
         result,

@@ -101,7 +101,7 @@ pub const HOOKS: &[Hook] = &[
         required: false,
         rungs: &[Rung {
             mechanism: "uprobe",
-            since: "5.15",
+            since: "5.10",
             programs: &[("interpreter", At::File)],
         }],
         emits: "nothing: it fills the process's row",

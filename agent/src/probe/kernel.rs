@@ -35,10 +35,47 @@ const THREAD_POINTER: &str = if cfg!(target_arch = "aarch64") {
     "thread.fsbase"
 };
 
+/// What `pt_regs` calls the registers of the native stack.
+struct Registers {
+    ip: &'static str,
+    /// The member that `fp` and `lr` count from.
+    base: &'static str,
+    fp: u32,
+    lr: Option<u32>,
+    /// What still holds a system call's first argument after the call.
+    argument: &'static str,
+}
+
+/// On aarch64 the frame pointer is `regs[29]` and the link register `regs[30]`.
+const REGISTERS: Registers = if cfg!(target_arch = "aarch64") {
+    Registers {
+        ip: "pc",
+        base: "regs",
+        fp: 29 * 8,
+        lr: Some(30 * 8),
+        argument: "orig_x0",
+    }
+} else {
+    Registers {
+        ip: "ip",
+        base: "bp",
+        fp: 0,
+        lr: None,
+        argument: "di",
+    }
+};
+
 /// Looks up every field of [`RawKernel`].
 ///
 /// The formats are those of `syscalls:sys_enter_rt_sigaction` and `…sys_exit_rt_sigaction`.
-pub fn offsets(btf: &Btf<'_>, enter: &str, exit: &str) -> Result<RawKernel, KernelError> {
+///
+/// `has_task_regs`: the kernel has the helper `bpf_task_pt_regs`.
+pub fn offsets(
+    btf: &Btf<'_>,
+    enter: &str,
+    exit: &str,
+    has_task_regs: bool,
+) -> Result<RawKernel, KernelError> {
     let (enter, exit) = (Format::parse(enter)?, Format::parse(exit)?);
     let at = |name, member| btf.offset(name, member);
     // Linux 5.5 renamed it, and changed nothing else.
@@ -64,6 +101,16 @@ pub fn offsets(btf: &Btf<'_>, enter: &str, exit: &str) -> Result<RawKernel, Kern
         action_handler: at("k_sigaction", "sa.sa_handler")?,
         action_flags: at("k_sigaction", "sa.sa_flags")?,
         action_mask: at("k_sigaction", "sa.sa_mask")?,
+        task_stack: at("task_struct", "stack")?,
+        regs_size: btf.size("pt_regs")?,
+        regs_ip: at("pt_regs", REGISTERS.ip)?,
+        regs_sp: at("pt_regs", "sp")?,
+        regs_fp: at("pt_regs", REGISTERS.base)? + REGISTERS.fp,
+        regs_lr: REGISTERS.lr.map_or(Ok(0), |lr| {
+            at("pt_regs", REGISTERS.base).map(|base| base + lr)
+        })?,
+        regs_argument: at("pt_regs", REGISTERS.argument)?,
+        has_task_regs: has_task_regs.into(),
         binprm_file: at("linux_binprm", "file")?,
         file_inode: at("file", "f_inode")?,
         inode_number: at("inode", "i_ino")?,
@@ -114,13 +161,14 @@ mod tests {
             start,
             "signal",
             "exit_code",
+            "stack",
         ];
         let task: Vec<_> = task
             .map(|member| (member, 0))
             .into_iter()
             .chain([("thread", 2)])
             .collect();
-        structure("task_struct", 80, &task);
+        structure("task_struct", 88, &task);
         structure("signal_struct", 8, &[("live", 0)]);
         structure("sighand_struct", 8, &[("action", 0)]);
         structure(
@@ -129,6 +177,8 @@ mod tests {
             &[("sa_handler", 0), ("sa_flags", 0), ("sa_mask", 0)],
         );
         structure("k_sigaction", action_size, &[("sa", 6)]);
+        let registers = [REGISTERS.ip, "sp", REGISTERS.base, REGISTERS.argument];
+        structure("pt_regs", 32, &registers.map(|register| (register, 0)));
         structure("linux_binprm", 8, &[("file", 0)]);
         structure("file", 8, &[("f_inode", 0)]);
         structure(
@@ -141,15 +191,15 @@ mod tests {
     }
 
     fn look(bytes: &[u8], enter: &str, exit: &str) -> Result<RawKernel, KernelError> {
-        offsets(&Btf::parse(bytes)?, enter, exit)
+        offsets(&Btf::parse(bytes)?, enter, exit, true)
     }
 
     #[test]
     fn every_field_is_looked_up_under_its_own_name() {
         let thread = if cfg!(target_arch = "aarch64") {
-            72
+            80
         } else {
-            64
+            72
         };
         let expected = RawKernel {
             task_sighand: 0,
@@ -167,6 +217,14 @@ mod tests {
             action_handler: 0,
             action_flags: 8,
             action_mask: 16,
+            task_stack: 64,
+            regs_size: 32,
+            regs_ip: 0,
+            regs_sp: 8,
+            regs_fp: 16 + REGISTERS.fp,
+            regs_lr: REGISTERS.lr.map_or(0, |lr| 16 + lr),
+            regs_argument: 24,
+            has_task_regs: 1,
             binprm_file: 0,
             file_inode: 0,
             inode_number: 0,
@@ -190,7 +248,14 @@ mod tests {
                 .to_string()
         };
         let whole = kernel("start_boottime", "", 32);
-        for member in ["i_generation", "exit_code", "sa_mask", "start_boottime"] {
+        for member in [
+            "i_generation",
+            "exit_code",
+            "sa_mask",
+            "start_boottime",
+            "sp",
+            "stack",
+        ] {
             let sentence = says(&kernel("start_boottime", member, 32), ENTER, EXIT);
             assert!(sentence.contains(member), "{sentence}");
         }

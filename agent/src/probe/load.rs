@@ -2,7 +2,12 @@
 
 use std::{fs, io, path::Path};
 
-use aya::{Btf, Ebpf, EbpfLoader, maps::Array};
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::Array,
+    programs::ProgramType,
+    sys::{BpfHelper, is_helper_supported},
+};
 use probe_abi::{kernel::RawKernel, map, python::RawLayout};
 
 use super::{
@@ -106,9 +111,12 @@ pub fn try_load(layouts: &[RawLayout]) -> Result<Probe, LoadError> {
     let members = Members::parse(&types).map_err(|error| LoadError::Btf(error.to_string()))?;
     let enter = format_of("syscalls/sys_enter_rt_sigaction")?;
     let exit = format_of("syscalls/sys_exit_rt_sigaction")?;
-    let offsets = kernel::offsets(&members, &enter, &exit)
-        .map_err(|error| LoadError::Fields(error.to_string()))?;
     raise_memory_limit();
+    // Where the kernel does not say, it is taken to be an old one: that costs at most the stack.
+    let has_task_regs =
+        is_helper_supported(ProgramType::TracePoint, BpfHelper::BPF_FUNC_task_pt_regs);
+    let offsets = kernel::offsets(&members, &enter, &exit, has_task_regs.unwrap_or(false))
+        .map_err(|error| LoadError::Fields(error.to_string()))?;
 
     let mut loader = EbpfLoader::new();
     loader

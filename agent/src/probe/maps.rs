@@ -11,21 +11,21 @@ use aya::{
     maps::{HashMap, MapData, PerCpuArray},
     programs::{
         Iter, UProbe,
-        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeScope},
+        uprobe::{UProbeAttachLocation, UProbeScope},
     },
 };
 use probe_abi::{
     kernel::RawKernel,
     map,
     miss::{Miss, TALLIES},
-    process::{COOKIE_DISTANCE, COOKIE_LAYOUT_SHIFT, PROGRAM_HTTPD, PROGRAM_OTHER, RawProcess},
+    process::{PROGRAM_HTTPD, PROGRAM_OTHER, RawInterpreter, RawProcess, RawStart, START_PAGE},
     record::{RawFile, RawInventory, SIGNALS},
 };
 use zerocopy::FromBytes as _;
 
 use crate::{
     event::{Action, Disposition, Dispositions, FileKey},
-    process::ProcessKey,
+    process::{ProcessKey, python_file::Start},
 };
 
 /// The maps and programs that stay with the agent.
@@ -33,6 +33,7 @@ pub struct Controls {
     ebpf: Ebpf,
     processes: HashMap<MapData, u32, RawProcess>,
     programs: HashMap<MapData, RawFile, u32>,
+    starts: HashMap<MapData, RawStart, RawInterpreter>,
     misses: PerCpuArray<MapData, u64>,
     tallies: PerCpuArray<MapData, u64>,
     /// Files whose interpreter start is probed, by device and inode.
@@ -43,9 +44,11 @@ pub struct Controls {
 /// Where an interpreter is, in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interpreter {
-    /// Address of `_PyRuntime`.
-    pub runtime: u64,
-    /// Index of the layout row.
+    /// Address of the head of the list of interpreters.
+    pub interpreters: u64,
+    /// Address of the pointer to the thread state that holds the interpreter lock, up to 3.11.
+    pub current: Option<u64>,
+    /// Index of the layout row, or [`probe_abi::python::UNSUPPORTED`].
     pub layout: u32,
 }
 
@@ -63,6 +66,7 @@ impl Controls {
         Ok(Self {
             processes: map_of(&mut ebpf, map::PROCESSES)?,
             programs: map_of(&mut ebpf, map::PROGRAMS)?,
+            starts: map_of(&mut ebpf, map::STARTS)?,
             misses: map_of(&mut ebpf, map::MISSES)?,
             tallies: map_of(&mut ebpf, map::TALLIES)?,
             ebpf,
@@ -83,7 +87,8 @@ impl Controls {
         let known = self.processes.get(&pid, 0).ok();
         let mut row = known.unwrap_or_default();
         if let Some(interpreter) = interpreter {
-            row.runtime = interpreter.runtime;
+            row.interpreters = interpreter.interpreters;
+            row.current = interpreter.current.unwrap_or(0);
             row.layout = interpreter.layout;
         } else if known.is_some() {
             return Ok(());
@@ -122,33 +127,50 @@ impl Controls {
 
     /// Probes the interpreter start of a file, once per file. Returns whether this call did it.
     ///
-    /// `distance` is the address of `_PyRuntime` minus that of the function, in the file.
+    /// `interpreter` has the file's own addresses, too.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or the kernel refuses the probe.
+    /// When the file cannot be opened, the kernel refuses the probe, or another file's function
+    /// cannot be told from this one.
     pub fn attach(
         &mut self,
         file: (u32, u64),
         path: &Path,
-        offset: u64,
-        distance: u64,
-        layout: u32,
+        start: &Start,
+        interpreter: &Interpreter,
     ) -> Result<bool, String> {
         if self.probed.contains(&file) {
             return Ok(false);
         }
+        let key = RawStart {
+            offset: start.address % START_PAGE,
+            code: start.code,
+        };
+        let distance = |address: u64| address.wrapping_sub(start.address);
+        let row = RawInterpreter {
+            interpreters: distance(interpreter.interpreters),
+            current: interpreter.current.map_or(0, distance),
+            layout: interpreter.layout,
+            reserved: 0,
+        };
+        if self.starts.get(&key, 0).is_ok_and(|known| known != row) {
+            return Err(format!(
+                "{} starts its interpreter in code that another one has, too, and is otherwise \
+                 unlike it",
+                path.display()
+            ));
+        }
+        self.starts
+            .insert(key, row, 0)
+            .map_err(|error| format!("failed to note {}: {error}", path.display()))?;
         let program: &mut UProbe = self
             .ebpf
             .program_mut("interpreter")
             .ok_or("the object has no program interpreter")?
             .try_into()
             .map_err(|error: aya::programs::ProgramError| error.to_string())?;
-        let cookie = (distance & COOKIE_DISTANCE) | (u64::from(layout) << COOKIE_LAYOUT_SHIFT);
-        let point = UProbeAttachPoint {
-            location: UProbeAttachLocation::AbsoluteOffset(offset),
-            cookie: Some(cookie),
-        };
+        let point = UProbeAttachLocation::AbsoluteOffset(start.offset);
         program
             .attach(point, path, UProbeScope::AllProcesses)
             .map_err(|error| format!("failed to probe {}: {error}", path.display()))?;

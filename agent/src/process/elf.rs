@@ -214,9 +214,14 @@ impl<'d, R: ReadRef<'d>> Elf<'d, R> {
 
     /// A 64-bit value at an address, as the file has it before it is loaded.
     pub(super) fn value_at(&self, address: u64) -> Option<u64> {
+        self.bytes_at(address).map(u64::from_le_bytes)
+    }
+
+    /// The bytes at an address.
+    pub(super) fn bytes_at<const N: usize>(&self, address: u64) -> Option<[u8; N]> {
         let offset = self.image.offset_of(address)?;
-        let bytes = self.data.read_bytes_at(offset, 8).ok()?;
-        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+        let bytes = self.data.read_bytes_at(offset, N as u64).ok()?;
+        bytes.try_into().ok()
     }
 }
 

@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{super::sample::*, *};
+use probe_abi::process::START_CODE;
+
+use super::{
+    super::{python_file::Start, sample::*},
+    *,
+};
 
 fn facts_of(sample: &Sample) -> FileFacts {
     facts(sample.build().as_slice()).expect("a sound file")
@@ -101,8 +106,11 @@ fn the_interpreter() {
     let expected = PythonFile {
         version: (3, 11),
         runtime: DATA + 0x40,
-        initialise: Some(CODE + 0x70),
-        initialise_offset: Some(CODE_OFFSET + 0x70),
+        start: Some(Start {
+            address: CODE + 0x70,
+            offset: CODE_OFFSET + 0x70,
+            code: [0; START_CODE],
+        }),
         free_threaded: false,
     };
     assert_eq!(facts_of(&Sample::python()).python, Some(expected));

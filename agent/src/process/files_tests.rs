@@ -148,7 +148,7 @@ fn debians_interpreter_and_libraries() {
     let python = |facts: &FileFacts| {
         let python = facts.python.expect("an interpreter");
         assert_eq!((facts.kind, python.version), (ModuleKind::Python, (3, 11)));
-        assert!(python.initialise_offset.is_some() && !python.free_threaded);
+        assert!(python.start.is_some() && !python.free_threaded);
         assert!(!facts.httpd);
     };
     on_this_machine(&format!("{libraries}/libpython3.11.so.1.0"), python);
@@ -197,7 +197,7 @@ fn pyenvs_interpreters() {
                 facts.python.map(|p| p.version),
                 (minor > 6).then_some((major, minor))
             );
-            let initialise = facts.python.and_then(|p| p.initialise_offset);
+            let initialise = facts.python.and_then(|p| p.start);
             assert_eq!(initialise.is_some(), minor > 7);
         });
     }

@@ -129,10 +129,8 @@ fn target(path: PathBuf, files: &mut FileCache) -> Option<UprobeTarget> {
             inode: metadata.ino(),
         },
         path,
-        offset: python.initialise_offset?,
-        distance: python.runtime.wrapping_sub(python.initialise?),
-        version: python.version,
-        free_threaded: python.free_threaded,
+        start: python.start?,
+        python,
     })
 }
 

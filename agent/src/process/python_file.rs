@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use object::{ReadRef, elf, read::elf::Sym as _};
+use probe_abi::process::{START_CODE, START_SKIP};
 
 use super::{
     elf::{E, Elf, ElfError},
@@ -20,12 +21,21 @@ pub struct PythonFile {
     pub version: (u8, u8),
     /// Address of `_PyRuntime`.
     pub runtime: u64,
-    /// Address of `Py_InitializeFromConfig` (3.8 and later).
-    pub initialise: Option<u64>,
-    /// Offset of `Py_InitializeFromConfig` in the file, for a uprobe.
-    pub initialise_offset: Option<u64>,
+    /// The function that every way of starting an interpreter reaches.
+    pub start: Option<Start>,
     /// Built without the global interpreter lock: other layouts.
     pub free_threaded: bool,
+}
+
+/// A function that starts an interpreter. Addresses are the file's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Address of the function.
+    pub address: u64,
+    /// Its offset in the file, for a uprobe.
+    pub offset: u64,
+    /// Its code from byte [`START_SKIP`] on.
+    pub code: [u8; START_CODE],
 }
 
 /// An interpreter in a process.
@@ -46,14 +56,10 @@ pub struct UprobeTarget {
     pub path: PathBuf,
     /// The file: one uprobe serves every process that maps it.
     pub file: FileId,
-    /// Offset of `Py_InitializeFromConfig` in the file.
-    pub offset: u64,
-    /// From that function's address to `_PyRuntime`'s, wrapping.
-    pub distance: u64,
-    /// Major and minor version.
-    pub version: (u8, u8),
-    /// Built without the global interpreter lock: other layouts.
-    pub free_threaded: bool,
+    /// The function to probe.
+    pub start: Start,
+    /// The interpreter that it starts.
+    pub python: PythonFile,
 }
 
 /// First bytes of `_Py_DebugOffsets`, which `_PyRuntime` starts with from 3.13 on.
@@ -122,11 +128,18 @@ impl Symbols {
         Ok(Some(PythonFile {
             version,
             runtime,
-            initialise: self.initialise,
-            initialise_offset: self.initialise.and_then(|at| elf.image.code_offset_of(at)),
+            start: self.initialise.and_then(|address| start(elf, address)),
             free_threaded: self_described && word(16) == Some(1),
         }))
     }
+}
+
+fn start<'d, R: ReadRef<'d>>(elf: &Elf<'d, R>, address: u64) -> Option<Start> {
+    Some(Start {
+        address,
+        offset: elf.image.code_offset_of(address)?,
+        code: elf.bytes_at(address.checked_add(START_SKIP)?)?,
+    })
 }
 
 /// From `PY_VERSION_HEX`: 0x030B02F0 is 3.11.2.

@@ -250,10 +250,8 @@ fn uprobes(directory: &Directory, mapped: &[Mapped]) -> Vec<UprobeTarget> {
         Some(UprobeTarget {
             path,
             file: mapped.file,
-            offset: python.initialise_offset?,
-            distance: python.runtime.wrapping_sub(python.initialise?),
-            version: python.version,
-            free_threaded: python.free_threaded,
+            start: python.start?,
+            python,
         })
     };
     mapped.iter().filter_map(target).collect()

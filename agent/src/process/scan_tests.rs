@@ -74,10 +74,10 @@ fn a_worker_is_seen_whole() {
         panic!("{:?}", look.uprobes);
     };
     assert_eq!(
-        (uprobe.offset, uprobe.version),
-        (CODE_OFFSET + 0x70, (3, 11))
+        (uprobe.start.address, uprobe.start.offset),
+        (CODE + 0x70, CODE_OFFSET + 0x70)
     );
-    assert_eq!((CODE + 0x70).wrapping_add(uprobe.distance), DATA + 0x40);
+    assert_eq!(uprobe.python.runtime, DATA + 0x40);
     let there = fs::metadata(&uprobe.path).expect("a path that leads to the file");
     assert_eq!(there.ino(), uprobe.file.inode);
 }

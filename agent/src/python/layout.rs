@@ -20,15 +20,28 @@ use probe_abi::python::{ABSENT, RawLayout};
 use super::Version;
 
 /// Byte offsets per CPython minor version. The probe's map holds these rows at these indices.
-pub const ROWS: &[RawLayout] = &[CPYTHON_3_11];
+pub const ROWS: &[Row] = &[CPYTHON_3_11];
+
+/// One version's layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What the probe is given.
+    pub raw: RawLayout,
+    /// `_PyRuntimeState.interpreters.head` (`Include/internal/pycore_runtime.h`).
+    pub runtime_interpreters: u64,
+    /// `_PyRuntimeState.gilstate.tstate_current`: who holds the interpreter lock, up to 3.11.
+    pub runtime_current: Option<u64>,
+}
 
 /// Compiled with the headers of 3.11.2 (Debian 12) and 3.11.7; x86_64 and aarch64.
-const CPYTHON_3_11: RawLayout = RawLayout {
-    version: pack(Version::new(3, 11)),
-
-    // Include/internal/pycore_runtime.h, _PyRuntimeState.
+const CPYTHON_3_11: Row = Row {
     runtime_interpreters: 40,
-    runtime_current: RUNTIME_CURRENT_3_11,
+    runtime_current: Some(RUNTIME_CURRENT_3_11),
+    raw: RAW_3_11,
+};
+
+const RAW_3_11: RawLayout = RawLayout {
+    version: pack(Version::new(3, 11)),
 
     // Include/internal/pycore_interp.h, PyInterpreterState (struct _is).
     interpreter_next: 0,
@@ -41,7 +54,11 @@ const CPYTHON_3_11: RawLayout = RawLayout {
     thread_id: 152,
     thread_frame: 56,
     cframe_frame: 8,
+    thread_interpreter: 16,
     thread_status: ABSENT,
+    status_active: 0,
+    status_bound: 0,
+    status_dead: 0,
 
     // Include/internal/pycore_frame.h, _PyInterpreterFrame. No frame of 3.11 is a shim (3.12
     // brings FRAME_OWNED_BY_CSTACK); the owner is read for _PyFrame_IsIncomplete, which lets
@@ -54,6 +71,8 @@ const CPYTHON_3_11: RawLayout = RawLayout {
     frame_size: 80,
     shim_owner: 255,
     instruction_unit: 0,
+    frame_entry: 68,
+    frame_copy: ABSENT,
 
     // Include/cpython/code.h, PyCodeObject.
     code_file: 112,
@@ -63,6 +82,7 @@ const CPYTHON_3_11: RawLayout = RawLayout {
     code_bytecode: 184,
     code_first_traceable: 168,
     code_size: 192,
+    code_copies: ABSENT,
 
     // Include/cpython/unicodeobject.h, PyASCIIObject and PyCompactUnicodeObject. The state is a
     // C bit field: interned 2 bits, kind 3, compact 1, ascii 1, ready 1, from the lowest.
@@ -74,35 +94,43 @@ const CPYTHON_3_11: RawLayout = RawLayout {
     text_mask_kind: 0x1c,
     text_shift_kind: 2,
     text_header: 40,
+    text_mask_compact: 0x20,
+    text_data: 72,
 
     // Include/object.h and Include/cpython/bytesobject.h, PyBytesObject.
     bytes_size: 16,
     bytes_data: 32,
-    thread_interpreter: 16,
 };
 
 /// `gilstate.tstate_current` of `_PyRuntimeState`, behind two mutexes: glibc's are 48 bytes on
 /// aarch64 and 40 on x86_64. musl's are 40 on both, so an aarch64 musl interpreter has 576; the
 /// walk checks what it reads there and falls back to the lists.
-const RUNTIME_CURRENT_3_11: u32 = if cfg!(target_arch = "aarch64") {
+const RUNTIME_CURRENT_3_11: u64 = if cfg!(target_arch = "aarch64") {
     592
 } else {
     576
 };
 
+/// What the probe is given, at the same indices as [`ROWS`].
+#[must_use]
+pub fn raw() -> Vec<RawLayout> {
+    ROWS.iter().map(|row| row.raw).collect()
+}
+
 /// Index of a version's row.
 #[must_use]
 pub fn row(version: Version) -> Option<u32> {
-    let index = ROWS.iter().position(|row| row.version == pack(version))?;
+    let index = ROWS
+        .iter()
+        .position(|row| row.raw.version == pack(version))?;
     u32::try_from(index).ok()
 }
 
-/// The version of a row.
+/// The version of which a record's stack is ([`RawLayout::version`]); `None` where there is none.
 #[must_use]
-pub fn version(index: u32) -> Option<Version> {
-    let row = ROWS.get(usize::try_from(index).ok()?)?;
-    let [_, _, major, minor] = row.version.to_be_bytes();
-    Some(Version::new(major, minor))
+pub fn version(raw: u32) -> Option<Version> {
+    let [_, _, major, minor] = raw.to_be_bytes();
+    (major != 0).then(|| Version::new(major, minor))
 }
 
 /// How [`RawLayout::version`] has it.
@@ -125,7 +153,7 @@ mod tests {
     fn every_field_lies_in_the_probes_copy_of_its_struct() {
         let inside =
             |offset: u32, width: u32, size: u32| offset == ABSENT || offset + width <= size;
-        for row in ROWS {
+        for row in ROWS.iter().map(|row| row.raw) {
             let name = format!("{:#x}", row.version);
             assert!(row.frame_size <= FRAME_COPY, "{name}");
             assert!(row.code_size <= CODE_COPY, "{name}");
@@ -156,28 +184,28 @@ mod tests {
     #[test]
     fn a_row_is_found_by_its_version_and_the_other_way_round() {
         assert!(ROWS.len() <= LAYOUTS_MAX as usize);
-        for (index, _) in (0u32..).zip(ROWS) {
-            let version = version(index).expect("the row has a version");
+        for (index, known) in (0u32..).zip(ROWS) {
+            let version = version(known.raw.version).expect("the row has a version");
             assert_eq!(row(version), Some(index), "two rows for {version}");
         }
         assert_eq!(row(Version::new(3, 11)), Some(0));
         assert_eq!(row(Version::new(2, 7)), None);
-        assert_eq!(version(u32::MAX), None);
+        assert_eq!(version(0), None);
     }
 
     /// The numbers as the compiler printed them, in the order of the headers.
     #[test]
     fn cpython_3_11_is_what_the_compiler_printed() {
-        let row = ROWS[0];
-        assert_eq!(version(0), Some(Version::new(3, 11)));
+        let known = ROWS[0];
+        let row = known.raw;
         let current = if cfg!(target_arch = "aarch64") {
             592
         } else {
             576
         };
         assert_eq!(
-            (row.runtime_interpreters, row.runtime_current),
-            (40, current)
+            (known.runtime_interpreters, known.runtime_current),
+            (40, Some(current))
         );
         let interpreter = (
             row.interpreter_next,

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant as Moment},
 };
 
-use probe_abi::miss::{Miss, Tally};
+use probe_abi::{
+    miss::{Miss, Tally},
+    python::UNSUPPORTED,
+};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -22,6 +25,28 @@ use crate::{
     },
     python::{Version, layout},
 };
+
+/// What the probe is told of an interpreter whose `_PyRuntime` is at an address.
+fn interpreter(version: (u8, u8), free_threaded: bool, runtime: u64) -> Interpreter {
+    let (major, minor) = version;
+    let index = (!free_threaded).then(|| layout::row(Version { major, minor }));
+    let row = index.flatten().and_then(|index| {
+        let row = layout::ROWS.get(usize::try_from(index).ok()?)?;
+        Some((index, row))
+    });
+    match row {
+        Some((layout, row)) => Interpreter {
+            interpreters: runtime.wrapping_add(row.runtime_interpreters),
+            current: row.runtime_current.map(|at| runtime.wrapping_add(at)),
+            layout,
+        },
+        None => Interpreter {
+            interpreters: runtime,
+            current: None,
+            layout: UNSUPPORTED,
+        },
+    }
+}
 
 /// First interval between two looks at a candidate.
 const FIRST: Duration = Duration::from_millis(2);
@@ -113,17 +138,12 @@ impl Watch {
         for target in &look.uprobes {
             self.probe(target);
         }
-        let python = look.python.and_then(|python| {
-            let (major, minor) = python.version;
-            let row = (!python.free_threaded).then(|| layout::row(Version { major, minor }));
-            let Some(layout) = row.flatten() else {
+        let python = look.python.map(|python| {
+            let known = interpreter(python.version, python.free_threaded, python.runtime);
+            if known.layout == UNSUPPORTED {
                 self.unsupported(python.version, python.free_threaded);
-                return None;
-            };
-            Some(Interpreter {
-                runtime: python.runtime,
-                layout,
-            })
+            }
+            known
         });
         let pid = look.key.pid;
         if let Err(reason) = self.controls.watch(pid, python) {
@@ -148,18 +168,13 @@ impl Watch {
     }
 
     fn probe(&mut self, target: &UprobeTarget) {
-        let (major, minor) = target.version;
-        let row = (!target.free_threaded)
-            .then(|| layout::row(Version { major, minor }))
-            .flatten();
-        let Some(layout) = row else {
-            return;
-        };
+        let python = &target.python;
+        let (major, minor) = python.version;
+        let known = interpreter(python.version, python.free_threaded, python.runtime);
         let file = (target.file.device, target.file.inode);
-        let (path, offset) = (&target.path, target.offset);
         match self
             .controls
-            .attach(file, path, offset, target.distance, layout)
+            .attach(file, &target.path, &target.start, &known)
         {
             Ok(true) => {
                 info!(python = %Version { major, minor }, "watching an interpreter's start")

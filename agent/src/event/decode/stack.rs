@@ -25,10 +25,7 @@ pub(super) fn decode(raw: &RawStack, bytes: &[u8]) -> Result<PythonStack, Decode
         }
         Raw(result) => return Err(DecodeError::UnknownResult { result }),
     };
-    // Without a runtime no row was used, and the index says nothing.
-    let version = (raw.runtime != 0)
-        .then(|| layout::version(raw.layout))
-        .flatten();
+    let version = layout::version(raw.version);
     Ok(PythonStack {
         result,
         version: version.map(|version| (version.major, version.minor)),

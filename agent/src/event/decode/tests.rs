@@ -17,7 +17,8 @@ fn record(change: impl FnOnce(&mut RawRegistration), frames: &[u8]) -> Vec<u8> {
     raw.header.size = (size_of_val(&raw) + frames.len()) as u32;
     raw.python.size = frames.len() as u32;
     raw.signal = 15;
-    raw.python.runtime = 0x5555_0000;
+    raw.python.interpreters = 0x5555_0000;
+    raw.python.version = 0x030b;
     change(&mut raw);
     [raw.as_bytes(), frames].concat()
 }
@@ -170,14 +171,14 @@ fn stacks_say_what_they_are() {
     let failed = of(Raw::FAILED, Miss::NodeBound as u16);
     assert_eq!(failed.result, StackResult::Failed("node_bound".into()));
     assert_eq!((failed.version, failed.interpreter), (Some((3, 11)), None));
-    // An index without a row, and no runtime at all: no version, and so no line.
+    // A version whose lines nobody can read, and none at all.
     let frames = frame(|raw| raw.first_line = 10, b"a", b"b", &[0x80, 0]);
-    for (runtime, layout) in [(1, 9999), (0, 0)] {
+    for (version, known) in [(0x0207, Some((2, 7))), (0, None)] {
         let change = |raw: &mut RawRegistration| {
-            (raw.python.runtime, raw.python.layout, raw.python.frames) = (runtime, layout, 1);
+            (raw.python.version, raw.python.frames) = (version, 1);
         };
         let stack = registration_of(&record(change, &frames)).python;
-        assert_eq!((stack.version, stack.frames[0].line), (None, None));
+        assert_eq!((stack.version, stack.frames[0].line), (known, None));
     }
 }
 
@@ -233,20 +234,20 @@ fn errors_say_what_and_where() {
     let whole = record(|_| (), &[]);
     assert_eq!(
         says(&whole[..180]),
-        "failed to decode a record: the record, as its header says, takes 184 bytes, only 180 \
+        "failed to decode a record: the record, as its header says, takes 224 bytes, only 180 \
          are there"
     );
     assert!(says(&record(|raw| raw.header.size = 180, &[])).contains("180 bytes, not a multiple"));
-    assert!(says(&record(|raw| raw.header.size = 80, &[])).contains("a registration takes 184"));
-    assert!(says(&record(|raw| raw.header.size = 0, &[])).contains("a registration takes 184"));
+    assert!(says(&record(|raw| raw.header.size = 80, &[])).contains("a registration takes 224"));
+    assert!(says(&record(|raw| raw.header.size = 0, &[])).contains("a registration takes 224"));
     assert!(says(&record(|raw| raw.header.kind = Kind(99), &[])).contains("kind 99"));
     assert_eq!(
         says(&record(|raw| raw.python.size = 8, &[])),
-        "failed to decode a record of kind 1: its header says 184 bytes, its parts make 192"
+        "failed to decode a record of kind 1: its header says 224 bytes, its parts make 232"
     );
     let fork = |raw: &mut RawRegistration| raw.header.kind = Kind::FORK;
     assert!(
-        says(&record(fork, &[])).contains("kind 2: its header says 184 bytes, its parts make 80")
+        says(&record(fork, &[])).contains("kind 2: its header says 224 bytes, its parts make 80")
     );
     assert!(says(&record(|raw| raw.python.result = Raw(9), &[])).contains("result 9"));
     let failed =
