@@ -107,9 +107,9 @@ fn root(suite: &str, minor: u32) -> Result<Installation, String> {
 }
 
 /// A server with the application's files and no application yet.
-fn builder(installation: &Installation) -> Builder {
+fn builder(installation: &Installation, mpm: Mpm) -> Builder {
     let apps = package_dir().join("apps");
-    let mut builder = Builder::on(installation.clone(), Mpm::Event)
+    let mut builder = Builder::on(installation.clone(), mpm)
         .unwrap()
         .files(&apps.join("matrix"))
         .unwrap();
@@ -129,10 +129,20 @@ fn builder(installation: &Installation) -> Builder {
     builder
 }
 
-/// Every case, embedded and in a daemon, in sub-interpreters and in the main one.
+/// The event MPM; `cargo xtask matrix` leaves nothing out.
 fn walk(installation: &Installation) {
+    let everything = std::env::var_os("SIGBLAME_MATRIX").is_some();
+    for mpm in Mpm::ALL {
+        if everything || mpm == Mpm::Event {
+            walk_with(installation, mpm);
+        }
+    }
+}
+
+/// Every case, embedded and in a daemon, in sub-interpreters and in the main one.
+fn walk_with(installation: &Installation, mpm: Mpm) {
     let trace = Trace::start(&["--all"]).unwrap();
-    let server = builder(installation)
+    let server = builder(installation, mpm)
         .daemon("matrix", "processes=1 threads=3")
         .daemon("alone", "processes=1 threads=3")
         .script(DAEMON, "matrix.py", &Place::daemon("matrix", "a"))

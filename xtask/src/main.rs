@@ -42,6 +42,8 @@ enum Task {
     Run(run::Options),
     /// Installs what the tests need and runs all that can run here.
     Test(test::Options),
+    /// Compares every stack with Python's own, for every Python and MPM that there is.
+    Matrix,
     /// Makes roots of other Debian suites, with their httpd, mod_wsgi and CPython.
     Roots(roots::Options),
     /// Records the demo site anew, as root, for the tests that replay it.
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Task::Setup { groups } => setup::setup(&groups).map(|()| ExitCode::SUCCESS),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
+        Task::Matrix => test::matrix(),
         Task::Roots(options) => roots::run(&options),
         Task::Record => record::record(),
         Task::Bench(options) => bench::bench(&options),

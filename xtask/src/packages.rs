@@ -152,6 +152,7 @@ pub(crate) fn step(group: Group) -> Step {
     Step {
         title,
         there: missing.is_empty(),
+        optional: false,
         install: Box::new(move |installer| install(installer, &missing)),
     }
 }

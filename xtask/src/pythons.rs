@@ -24,6 +24,8 @@ pub(crate) fn steps() -> Result<Vec<Step>> {
                 python.mod_wsgi, python.version
             ),
             there: python.module(&all).is_some(),
+            // Somebody's Python may have been built without what pip needs.
+            optional: true,
             install: Box::new(move |installer| install(installer, &python, &all)),
         }
     };

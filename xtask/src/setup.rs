@@ -40,6 +40,7 @@ pub(crate) fn setup(groups: &[Group]) -> Result<()> {
     steps.push(Step {
         title: LINKER.to_owned(),
         there: linker,
+        optional: false,
         install: Box::new(|installer| {
             let mut command = cargo();
             command
@@ -89,6 +90,7 @@ fn python_tools() -> Result<Step> {
             PYTHON_TOOLS.map(|(name, _)| name).join(", ")
         ),
         there: missing.is_empty(),
+        optional: false,
         install: Box::new(move |installer| {
             let mut venv = Command::new("/usr/bin/python3");
             installer.run(venv.args(["-m", "venv"]).arg(&dir))?;
@@ -125,6 +127,7 @@ fn components() -> Result<Step> {
     Ok(Step {
         title: format!("toolchain components {named}"),
         there: missing.is_empty(),
+        optional: false,
         install: Box::new(move |installer| {
             if find_program("rustup").is_none() {
                 bail!(

@@ -2,7 +2,7 @@
 
 use sigblame_tests::{
     agent::Agent,
-    httpd::{Installation, Place},
+    httpd::{Installation, Mpm, Place},
     wait_for,
 };
 
@@ -18,7 +18,7 @@ const LEAST: f64 = 7.0;
 /// findings; those of the worker itself are told.
 fn are_left_alone(installation: &Installation) {
     let agent = Agent::start().unwrap();
-    let server = builder(installation)
+    let server = builder(installation, Mpm::Event)
         .daemon("alone", "processes=1 threads=3")
         .script(ALONE, "matrix.py", &Place::daemon("alone", "%{GLOBAL}"))
         .script(A, "matrix.py", &Place::embedded("a"))

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs};
 use serde_json::{Value, json};
 use sigblame_tests::{
     agent::Trace,
-    httpd::{Httpd, Installation, Place},
+    httpd::{Httpd, Installation, Mpm, Place},
 };
 
 use super::{A, DAEMON, builder, compare::Report, visit};
@@ -25,7 +25,7 @@ const CASES: [&str; 4] = ["plain", "callbacks", "specialised", "lock_given_up"];
 /// Each stack is Python's own, under the numbers that the host has for process and thread.
 fn stacks_are_found(installation: &Installation) {
     let trace = Trace::start(&["--all"]).unwrap();
-    let server = builder(installation)
+    let server = builder(installation, Mpm::Event)
         .own_processes()
         .daemon("matrix", "processes=1 threads=3")
         .script(DAEMON, "matrix.py", &Place::daemon("matrix", "a"))

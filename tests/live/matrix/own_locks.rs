@@ -5,7 +5,7 @@ use std::thread;
 
 use sigblame_tests::{
     agent::Trace,
-    httpd::{Httpd, Installation, Place},
+    httpd::{Httpd, Installation, Mpm, Place},
 };
 
 use super::{
@@ -35,7 +35,7 @@ const CASES: [&str; 9] = [
 /// Two interpreters, and the main one, asked at the same time.
 fn stacks_are_told_apart(installation: &Installation) {
     let trace = Trace::start(&["--all"]).unwrap();
-    let server = builder(installation)
+    let server = builder(installation, Mpm::Event)
         .directive("WSGIPerInterpreterGIL On")
         .directive("LogLevel wsgi:info")
         .daemon("matrix", "processes=1 threads=3")

@@ -6,7 +6,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 use sigblame_tests::{
     agent::Trace,
-    httpd::{Installation, Place},
+    httpd::{Installation, Mpm, Place},
     skip, wait_for,
 };
 
@@ -26,7 +26,7 @@ fn py_spy_agrees(installation: &Installation) {
         return;
     }
     let mut trace = Trace::start(&[]).unwrap();
-    let server = builder(installation)
+    let server = builder(installation, Mpm::Event)
         .daemon("alone", "processes=1 threads=3")
         .script(ALONE, "matrix.py", &Place::daemon("alone", "%{GLOBAL}"))
         .start()
