@@ -55,7 +55,7 @@ fn stacks_are_told_apart(installation: &Installation) {
     let log = server.error_log();
     assert!(log.contains("with own GIL"), "{log}");
     let lines = trace.finish(server.pid()).unwrap();
-    Report::new(&lines, visits).finish(400);
+    Report::new(&lines, visits).finish(280);
 }
 
 fn all(server: &Httpd, mount: &str) -> Vec<Visit> {
