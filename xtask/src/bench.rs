@@ -16,6 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use self::{
+    depth::Depths,
     quiet::Disturbed,
     report::Report,
     server::Worker,
@@ -29,6 +30,7 @@ use crate::{
 
 mod agent;
 mod bpftrace;
+mod depth;
 mod load;
 mod programs;
 mod quiet;
@@ -65,7 +67,7 @@ pub(crate) struct Options {
 }
 
 /// One turn of one tool.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Turn {
     /// Nanoseconds per `rt_sigaction` in a process that nobody watches.
     unwatched: f64,
@@ -73,6 +75,8 @@ struct Turn {
     other: f64,
     /// Nanoseconds per `rt_sigaction` in the watched process.
     watched: f64,
+    /// Nanoseconds per `rt_sigaction` against the depth of the stack.
+    depths: Depths,
     /// Seconds from the agent's start until it was ready.
     ready: f64,
 }
@@ -140,12 +144,14 @@ fn take_turn(tool: Tool, worker: &mut Worker, calls: u32) -> Result<Turn> {
     let watched = worker.toggle(EVENTS)?;
     attached.check(before, EVENTS)?;
     quiet::check(attached.pid())?;
+    let depths = depth::measure(&attached, worker)?;
     let ready = attached.ready().as_secs_f64();
     attached.stop()?;
     Ok(Turn {
         unwatched: load.sigaction,
         other: load.other,
         watched,
+        depths,
         ready,
     })
 }

@@ -13,6 +13,7 @@ mod bench;
 mod ci;
 mod packages;
 mod progress;
+mod pythons;
 mod record;
 mod roots;
 mod run;
@@ -42,6 +43,8 @@ enum Task {
     Run(run::Options),
     /// Installs what the tests need and runs all that can run here.
     Test(test::Options),
+    /// Compares every stack with Python's own, for every Python and MPM that there is.
+    Matrix,
     /// Makes roots of other Debian suites, with their httpd, mod_wsgi and CPython.
     Roots(roots::Options),
     /// Tries the agent on other kernels, each in an emulated machine.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Setup { groups } => setup::setup(&groups).map(|()| ExitCode::SUCCESS),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
+        Task::Matrix => test::matrix(),
         Task::Roots(options) => roots::run(&options),
         Task::Vm(options) => vm::vm(&options),
         Task::Record => record::record(),

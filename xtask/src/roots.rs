@@ -13,7 +13,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use rustix::mount::{UnmountFlags, unmount};
-use sigblame_tests::roots::{self, PACKAGES, Root, SUITES};
+pub(crate) use sigblame_tests::roots::SUITES;
+use sigblame_tests::roots::{self, PACKAGES, Root};
 
 use crate::{
     packages::{self, Group},
@@ -71,6 +72,7 @@ fn step(dir: &Path, suite: &str) -> Step {
     Step {
         title: format!("root of Debian {suite} with httpd and mod_wsgi"),
         there: Root::at(&dir, &suite).is_some(),
+        optional: false,
         install: Box::new(move |installer| install(installer, &dir, &suite)),
     }
 }

@@ -8,7 +8,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::{Found, Modules, ProcessKey};
+use crate::{
+    process::{Found, Modules, ProcessKey},
+    python::Version,
+};
 
 /// Nanoseconds on `CLOCK_BOOTTIME`, the only clock of the core.
 #[derive(
@@ -312,8 +315,8 @@ impl fmt::Display for StackResult {
 pub struct PythonStack {
     /// How it came out.
     pub result: StackResult,
-    /// Major and minor version, where an interpreter is known.
-    pub version: Option<(u8, u8)>,
+    /// Its version, where an interpreter is known.
+    pub version: Option<Version>,
     /// `PyInterpreterState.id`: 0 is the main interpreter.
     pub interpreter: Option<i64>,
     /// The thread has a `PyThreadState`, with or without frames.

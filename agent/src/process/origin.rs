@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{Action, Frame, PythonStack, Registration, Signal},
     process::{ModuleKind, Modules},
+    python::Version,
 };
 
 /// Who asked.
@@ -205,16 +206,17 @@ fn is_import_system(frame: &Frame) -> bool {
 
 /// Whether a file is part of Python's own library: `…/python3.11/…`, but not what pip or
 /// Debian installed below it.
-fn is_standard_library(file: &str, version: Option<(u8, u8)>) -> bool {
+fn is_standard_library(file: &str, version: Option<Version>) -> bool {
     if file.starts_with("<frozen ") {
         return true;
     }
-    let Some((major, minor)) = version else {
+    let Some(version) = version else {
         return false;
     };
+    let Version { major, minor, .. } = version;
     let installed = file.contains("/site-packages/") || file.contains("/dist-packages/");
     !installed
-        && (file.contains(&format!("/python{major}.{minor}/"))
+        && (file.contains(&format!("/python{version}/"))
             || file.contains(&format!("/python{major}{minor}.zip/")))
 }
 
@@ -243,7 +245,7 @@ mod tests {
             contested: false,
             folded: 0,
             python: PythonStack {
-                version: Some((3, 11)),
+                version: Some(Version::new(3, 11)),
                 frames: files
                     .iter()
                     .map(|(file, function)| Frame {

@@ -17,35 +17,32 @@ use probe_abi::{
 use tracing::{debug, info, warn};
 
 use crate::{
+    escape,
     event::{Dispositions, Event, FileKey, Instant, What},
     probe::maps::{Controls, Interpreter},
     process::{
         Modules, ProcessKey,
+        proc::FileId,
+        python_file::{PythonAt, PythonFile},
         scan::{Look, Scanner, UprobeTarget},
     },
-    python::{Version, layout},
+    python::{Version, reading::Reading},
 };
 
-/// What the probe is told of an interpreter whose `_PyRuntime` is at an address.
-fn interpreter(version: (u8, u8), free_threaded: bool, runtime: u64) -> Interpreter {
-    let (major, minor) = version;
-    let index = (!free_threaded).then(|| layout::row(Version { major, minor }));
-    let row = index.flatten().and_then(|index| {
-        let row = layout::ROWS.get(usize::try_from(index).ok()?)?;
-        Some((index, row))
-    });
-    match row {
-        Some((layout, row)) => Interpreter {
-            interpreters: runtime.wrapping_add(row.runtime_interpreters),
-            current: row.runtime_current.map(|at| runtime.wrapping_add(at)),
-            layout,
-        },
-        None => Interpreter {
-            interpreters: runtime,
-            current: None,
-            layout: UNSUPPORTED,
+/// What the probe is told of an interpreter.
+fn interpreter(python: &PythonFile) -> Interpreter {
+    Interpreter {
+        interpreters: python.interpreters,
+        current: python.current,
+        layout: match python.reading {
+            Reading::Row(index) => index,
+            Reading::Unsupported(_) => UNSUPPORTED,
         },
     }
+}
+
+fn named(version: Option<Version>) -> String {
+    version.map_or_else(|| "of an unknown version".to_owned(), |v| v.to_string())
 }
 
 /// First interval between two looks at a candidate.
@@ -69,8 +66,8 @@ pub(super) struct Watch {
     controls: Controls,
     proc_root: PathBuf,
     candidates: BTreeMap<u32, Candidate>,
-    /// Versions that were met and have no layout row: said once each.
-    unsupported: HashSet<(u8, u8)>,
+    /// Files whose interpreter cannot be read: said once each.
+    unsupported: HashSet<FileId>,
 }
 
 impl Watch {
@@ -138,12 +135,9 @@ impl Watch {
         for target in &look.uprobes {
             self.probe(target);
         }
-        let python = look.python.map(|python| {
-            let known = interpreter(python.version, python.free_threaded, python.runtime);
-            if known.layout == UNSUPPORTED {
-                self.unsupported(python.version, python.free_threaded);
-            }
-            known
+        let python = look.python.as_ref().map(|at| {
+            self.unsupported(at);
+            interpreter(&at.python)
         });
         let pid = look.key.pid;
         if let Err(reason) = self.controls.watch(pid, python) {
@@ -169,30 +163,30 @@ impl Watch {
 
     fn probe(&mut self, target: &UprobeTarget) {
         let python = &target.python;
-        let (major, minor) = python.version;
-        let known = interpreter(python.version, python.free_threaded, python.runtime);
+        let known = interpreter(python);
         let file = (target.file.device, target.file.inode);
         match self
             .controls
             .attach(file, &target.path, &target.start, &known)
         {
             Ok(true) => {
-                info!(python = %Version { major, minor }, "watching an interpreter's start")
+                info!(
+                    python = named(python.version),
+                    "watching an interpreter's start"
+                );
             }
             Ok(false) => {}
             Err(reason) => warn!(reason, "an interpreter's start is not watched"),
         }
     }
 
-    fn unsupported(&mut self, version: (u8, u8), free_threaded: bool) {
-        if self.unsupported.insert(version) {
-            let (major, minor) = version;
-            let build = if free_threaded {
-                " (free-threaded)"
-            } else {
-                ""
-            };
-            warn!("Python {major}.{minor}{build} is not supported yet: its stacks stay empty");
+    fn unsupported(&mut self, at: &PythonAt) {
+        let Reading::Unsupported(reason) = at.python.reading else {
+            return;
+        };
+        if self.unsupported.insert(at.file) {
+            let version = named(at.python.version);
+            warn!(file = %escape::text(&at.path), "Python {version} has no stacks: {reason}");
         }
     }
 

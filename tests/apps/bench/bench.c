@@ -36,6 +36,16 @@ KEPT long long bench_toggle(int number, int calls)
     return now() - start;
 }
 
+/* The same from a stack that has `depth` frames of this library, two at least. */
+KEPT long long bench_deep(int depth, int number, int calls)
+{
+    /* Used after the call, so that no compiler makes a jump of it. */
+    volatile int here = depth;
+    long long time = here > 2 ? bench_deep(here - 1, number, calls) : bench_toggle(number, calls);
+
+    return here > 0 ? time : -1;
+}
+
 /* Sets what already stands, which is an event and no finding. Nanoseconds of all calls, or -1. */
 KEPT long long bench_repeat(int number, int calls)
 {

@@ -1,13 +1,15 @@
 """The application of `cargo xtask bench`: calls into C from a stack of exactly `frames` frames.
 
 `/toggle/1500/20` changes SIGUSR2 1,500 times from a stack of 20 frames, `/repeat/…` sets SIGPIPE
-to what it is. The answer is one line of JSON.
+to what it is, `/deep/30/20/50` is like the first with 50 frames of C below. The answer is one line
+of JSON.
 
 Every frame has a code object and a file name of its own, as in an application with a framework
 and middleware: a function that called itself would be cheaper to record than real stacks are.
 """
 
 import ctypes
+import functools
 import json
 import os
 import signal
@@ -26,6 +28,8 @@ KINDS = {
 for function, _number in KINDS.values():
     function.argtypes = [ctypes.c_int, ctypes.c_int]
     function.restype = ctypes.c_longlong
+LIBRARY.bench_deep.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int]
+LIBRARY.bench_deep.restype = ctypes.c_longlong
 
 
 def step(rest, function, number, calls):
@@ -44,13 +48,17 @@ def layer(index):
     return types.FunctionType(step.__code__.replace(**changes), globals(), name)
 
 
-LAYERS = tuple(layer(index) for index in range(127))
+LAYERS = tuple(layer(index) for index in range(255))
 
 
 def application(environ, start_response):
     """The outermost frame."""
-    _, kind, calls, frames = environ["PATH_INFO"].split("/")
-    function, number = KINDS[kind]
+    _, kind, calls, frames, *native = environ["PATH_INFO"].split("/")
+    if kind == "deep":
+        # A partial object is no frame.
+        function, number = functools.partial(LIBRARY.bench_deep, int(native[0])), signal.SIGUSR2
+    else:
+        function, number = KINDS[kind]
     first, *rest = LAYERS[: int(frames) - 1]
     answer = {
         "pid": os.getpid(),

@@ -148,6 +148,23 @@ impl Agent {
         Ok(())
     }
 
+    /// Waits until it has counted so many more, whatever their stacks, and lost none.
+    pub(super) fn check_seen(&self, before: u64, events: u32) -> Result<()> {
+        let expected = before + u64::from(events);
+        let enough = || stop::asked() || self.seen().is_ok_and(|seen| seen >= expected);
+        wait_for(PATIENCE, || enough().then_some(()));
+        stop::check()?;
+        let lost = sum(&self.metrics()?, "sigblame_events_lost_total", &[]);
+        let seen = self.seen()?;
+        if seen != expected || lost != 0 {
+            bail!(
+                "failed to measure sigblame: of {expected} events it saw {seen}, lost {lost}; see {}",
+                self.log.display()
+            );
+        }
+        Ok(())
+    }
+
     /// Which rung the registration hook is on.
     pub(super) fn rung(&self) -> Result<String> {
         let text = self.metrics()?;

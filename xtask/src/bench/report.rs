@@ -6,7 +6,9 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{
-    EVENTS, FRAMES, Turn, kernel,
+    EVENTS, FRAMES, Turn,
+    depth::{self, Depths},
+    kernel,
     resources::{Profile, Resources},
     server::Worker,
     spread::Spread,
@@ -68,6 +70,11 @@ impl Report {
         ours.map(|(_, turn)| value(turn)).collect()
     }
 
+    fn depths(&self, tool: Tool) -> Vec<Depths> {
+        let ours = self.turns.iter().filter(|(whose, _)| *whose == tool);
+        ours.map(|(_, turn)| turn.depths.clone()).collect()
+    }
+
     /// One tool's figures over another's, round by round.
     fn ratio(&self, over: Tool, under: Tool, value: fn(&Turn) -> f64) -> Spread {
         let (over, under) = (self.of(over, value), self.of(under, value));
@@ -126,6 +133,7 @@ impl Report {
         json!({
             "machine": machine, "frames": FRAMES, "events_per_sample": EVENTS,
             "calls_per_sample": self.calls, "costs": costs, "agent": resources,
+            "depths": depth::json(|tool| self.depths(tool)),
             "programs": programs,
         })
     }
@@ -176,6 +184,7 @@ impl fmt::Display for Report {
              entry and exit, but cannot read Python frames: it gives up to 20 native addresses only.",
             self.calls
         )?;
+        f.write_str(&depth::table(|tool| self.depths(tool))?)?;
         self.write_resources(f)?;
         self.write_programs(f)
     }

@@ -45,7 +45,7 @@ impl Worker {
         let server = builder
             .script("/", "bench.py", &Place::embedded("bench"))
             .start()?;
-        let answer = ask(&server, "repeat", 1)?;
+        let answer = ask(&server, &format!("/repeat/1/{FRAMES}"))?;
         let pid = answer["pid"].as_u64().and_then(|pid| pid.try_into().ok());
         let pid: u32 = pid.context("failed to read the worker's process id")?;
         load::pin(i32::try_from(pid).ok().and_then(Pid::from_raw))?;
@@ -69,10 +69,23 @@ impl Worker {
         self.calls("repeat", calls)
     }
 
+    /// Changes SIGUSR2 so many times from a stack of so many Python frames and frames in C.
+    /// Nanoseconds per call.
+    pub(super) fn deep(&mut self, calls: u32, python: u32, native: u32) -> Result<f64> {
+        match native {
+            1 => self.ask(&format!("/toggle/{calls}/{python}"), calls),
+            _ => self.ask(&format!("/deep/{calls}/{python}/{native}"), calls),
+        }
+    }
+
     fn calls(&mut self, kind: &str, calls: u32) -> Result<f64> {
+        self.ask(&format!("/{kind}/{calls}/{FRAMES}"), calls)
+    }
+
+    fn ask(&mut self, path: &str, calls: u32) -> Result<f64> {
         thread::sleep(PACE.saturating_sub(self.last.elapsed()));
         self.last = Instant::now();
-        let answer = ask(&self.server, kind, calls)?;
+        let answer = ask(&self.server, path)?;
         if answer["pid"].as_u64() != Some(self.pid.into()) {
             bail!("failed to measure one worker: httpd has started another one meanwhile");
         }
@@ -93,8 +106,8 @@ impl Worker {
     }
 }
 
-fn ask(server: &Httpd, kind: &str, calls: u32) -> Result<Value> {
-    let response = server.get(&format!("/{kind}/{calls}/{FRAMES}"))?;
+fn ask(server: &Httpd, path: &str) -> Result<Value> {
+    let response = server.get(path)?;
     if response.status != 200 {
         bail!(
             "failed to use the application of the benchmark; its server said:\n{}",

@@ -63,6 +63,15 @@ impl Attached {
         }
     }
 
+    /// Waits until the tool has seen `events` more than `before`, whatever their stacks.
+    pub(super) fn check_seen(&self, before: u64, events: u32) -> Result<()> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Sigblame(agent) => agent.check_seen(before, events),
+            Self::Bpftrace(bpftrace) => bpftrace.check(before, events),
+        }
+    }
+
     /// How long it took until it said that it was ready; bpftrace does not say it.
     pub(super) fn ready(&self) -> Duration {
         match self {

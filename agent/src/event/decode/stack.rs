@@ -28,7 +28,7 @@ pub(super) fn decode(raw: &RawStack, bytes: &[u8]) -> Result<PythonStack, Decode
     let version = layout::version(raw.version);
     Ok(PythonStack {
         result,
-        version: version.map(|version| (version.major, version.minor)),
+        version,
         interpreter: (raw.interpreter >= 0).then_some(raw.interpreter),
         thread_known: raw.flags & RawStack::THREAD_KNOWN != 0,
         ambiguous: raw.flags & RawStack::AMBIGUOUS != 0,
