@@ -14,6 +14,7 @@ mod doctor;
 mod flood;
 mod interpreters;
 mod late_start;
+mod native;
 mod odd_calls;
 mod prometheus;
 mod restrict_off;

@@ -90,6 +90,7 @@ fn is_better(
 
 /// A name as its language writes it, of bounded length.
 fn shown(name: &str) -> String {
+    let name = plain(name);
     let mut shown = match demangled(name) {
         Some(name) => name,
         None => name.to_owned(),
@@ -99,6 +100,14 @@ fn shown(name: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// Without the version that a linker puts behind a name: `pthread_create@GLIBC_2.2.5`.
+fn plain(name: &str) -> &str {
+    match name.find('@') {
+        Some(at @ 1..) => &name[..at],
+        _ => name,
+    }
 }
 
 fn demangled(name: &str) -> Option<String> {

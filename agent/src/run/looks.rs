@@ -127,17 +127,18 @@ impl Agent {
     }
 
     fn try_read(&mut self, key: ProcessKey, when: Instant) -> Option<Modules> {
+        let (modules, space) = self.watch.modules(key)?;
+        self.unwound.learn(key, space, Moment::now());
         let process = self.engine.table.get(key)?;
         // A server that restarts loads its modules anew, at other addresses; its children will
         // inherit them, and the interpreter with them. Of a forked process nothing else is known
         // yet: its title, its container, its id inside that.
-        if (process.role == Role::Master || process.found.is_none())
+        let is_other = process.role == Role::Master && process.modules != modules;
+        if (is_other || process.found.is_none())
             && let Some(found) = self.watch.look(key.pid, when)
         {
             self.whole(found);
         }
-        let (modules, space) = self.watch.modules(key)?;
-        self.unwound.learn(key, space, Moment::now());
         Some(modules)
     }
 
