@@ -59,6 +59,7 @@ pub(super) fn step(series: &str) -> Result<Step> {
     Ok(Step {
         title: format!("kernel {series} of Debian {suite}"),
         there: find(&series)?.is_some(),
+        optional: false,
         install: Box::new(move |installer| download(installer, &series, suite)),
     })
 }
