@@ -128,7 +128,7 @@ pub fn try_load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, Load
     fill_layouts(&mut ebpf, layouts)?;
     let hooks = hooks::attach_all(&mut ebpf, &btf, rung);
     let ring = Ring::take(&mut ebpf).map_err(LoadError::Object)?;
-    let controls = Controls::take(ebpf, &offsets).map_err(LoadError::Object)?;
+    let controls = Controls::take(ebpf, &offsets, layouts).map_err(LoadError::Object)?;
     Ok(Probe {
         ring,
         controls,

@@ -118,6 +118,7 @@ fn the_interpreter() {
         interpreters: DATA + 0x40 + 40,
         current: Some(DATA + 0x40 + current),
         reading: Reading::Row(row),
+        disagreements: Vec::new(),
         start: Some(Start {
             address: CODE + 0x70,
             offset: CODE_OFFSET + 0x70,

@@ -223,7 +223,7 @@ fn is_standard_library(file: &str, version: Option<Version>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Disposition;
+    use crate::event::{Disposition, NativeStack};
 
     fn module(kind: ModuleKind) -> Owner {
         Owner::Module {
@@ -256,6 +256,7 @@ mod tests {
                     .collect(),
                 ..PythonStack::default()
             },
+            native: NativeStack::default(),
         }
     }
 

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::python::{
     Version,
-    layout::{self, Runtime},
-    reading::{Reading, Unsupported},
+    debug_offsets::{self, Disagreement},
+    layout::Runtime,
+    reading::{self, Choice, Reading, Said, Unsupported},
 };
 
 /// The interpreter in a file. Addresses are the file's own.
@@ -33,6 +34,8 @@ pub struct PythonFile {
     pub current: Option<u64>,
     /// How its stacks can be read.
     pub reading: Reading,
+    /// In what the interpreter's own description and the table of layouts differ.
+    pub disagreements: Vec<Disagreement>,
     /// The function that every way of starting an interpreter reaches.
     pub start: Option<Start>,
 }
@@ -82,9 +85,6 @@ impl PythonFile {
         }
     }
 }
-
-/// First bytes of `_Py_DebugOffsets`, which `_PyRuntime` starts with from 3.13 on.
-const COOKIE: u64 = u64::from_le_bytes(*b"xdebugpy");
 
 /// Where the linker puts `_PyRuntime` from 3.10 on (`Include/internal/pycore_runtime.h`), which tells
 /// of an interpreter in a file without symbols.
@@ -157,48 +157,43 @@ impl Symbols {
         let Some(known) = self.runtime.or(self.older) else {
             return Ok(None);
         };
-        // `_Py_DebugOffsets`: cookie, PY_VERSION_HEX, free_threaded (3.13 to 3.15).
-        let word = |at| elf.value_at(self.runtime?.checked_add(at)?);
-        let self_described = word(0) == Some(COOKIE);
-        let version = (self.version.and_then(|at| elf.value_at(at)))
-            .and_then(from_hex)
-            .or_else(|| word(8).filter(|_| self_described).and_then(from_hex))
-            .or_else(|| from_soname(soname))
-            .or_else(|| elf.constants().find_map(from_cache_tag))
-            .map(|version| {
-                if self_described && word(16) == Some(1) {
-                    version.free_threaded()
-                } else {
-                    version
-                }
-            });
+        let description = (self.runtime).and_then(|at| elf.bytes_at::<{ debug_offsets::SIZE }>(at));
+        let hex = self.version.and_then(|at| elf.value_at(at));
+        let described = description
+            .as_ref()
+            .and_then(|bytes| debug_offsets::head(bytes));
+        // The literals are long to search.
+        let named = || from_soname(soname).or_else(|| elf.constants().find_map(from_cache_tag));
+        let Choice {
+            version,
+            mut reading,
+            runtime,
+            disagreements,
+        } = reading::choose(&Said {
+            hex,
+            named: if hex.is_none() && described.is_none() {
+                named()
+            } else {
+                None
+            },
+            debug: self.debug || flags(soname).contains(&b'd'),
+            runtime: description.as_ref().map(<[u8; _]>::as_slice),
+        });
+        let mut list = (known, None);
+        if !matches!(reading, Reading::Unsupported(_)) {
+            match self.list(elf, runtime) {
+                Some(found) => list = found,
+                None => reading = Reading::Unsupported(Unsupported::NoList),
+            }
+        }
         let start = self.starts.iter().flatten().next();
-        let start = start.and_then(|&address| start_at(elf, address));
-        let debug = self.debug || flags(soname).contains(&b'd');
-        let list = version
-            .and_then(layout::find)
-            .ok_or(Unsupported::Version)
-            .and_then(|(index, row)| {
-                if debug && !self_described {
-                    return Err(Unsupported::DebugBuild);
-                }
-                Ok((index, self.list(elf, row.runtime)?))
-            });
-        Ok(Some(match list {
-            Ok((index, (interpreters, current))) => PythonFile {
-                version,
-                interpreters,
-                current,
-                reading: Reading::Row(index),
-                start,
-            },
-            Err(reason) => PythonFile {
-                version,
-                interpreters: known,
-                current: None,
-                reading: Reading::Unsupported(reason),
-                start,
-            },
+        Ok(Some(PythonFile {
+            version,
+            interpreters: list.0,
+            current: list.1,
+            reading,
+            disagreements,
+            start: start.and_then(|&address| start_at(elf, address)),
         }))
     }
 
@@ -208,14 +203,13 @@ impl Symbols {
         &self,
         elf: &Elf<'d, R>,
         runtime: Option<Runtime>,
-    ) -> Result<(u64, Option<u64>), Unsupported> {
+    ) -> Option<(u64, Option<u64>)> {
         if let Some((runtime, at)) = self.runtime.zip(runtime) {
             let current = at.current.map(|current| runtime.wrapping_add(current));
-            return Ok((runtime.wrapping_add(at.interpreters), current));
+            return Some((runtime.wrapping_add(at.interpreters), current));
         }
         let head = || head::read_by(elf, self.older_head?);
-        let list = self.older_list.or_else(head).ok_or(Unsupported::NoList)?;
-        Ok((list, self.older))
+        Some((self.older_list.or_else(head)?, self.older))
     }
 }
 
@@ -225,12 +219,6 @@ fn start_at<'d, R: ReadRef<'d>>(elf: &Elf<'d, R>, address: u64) -> Option<Start>
         offset: elf.image.code_offset_of(address)?,
         code: elf.bytes_at(address.checked_add(START_SKIP)?)?,
     })
-}
-
-/// From `PY_VERSION_HEX`: 0x030B02F0 is 3.11.2.
-fn from_hex(hex: u64) -> Option<Version> {
-    let [major, minor, ..] = u32::try_from(hex).ok()?.to_be_bytes();
-    (major == 3).then_some(Version::new(major, minor))
 }
 
 /// From `libpython3.10.so.1.0`.

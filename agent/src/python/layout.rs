@@ -8,6 +8,7 @@
 //! seen: [`frame_objects`] has 3.6 to 3.10, [`interpreter_frames`] the rest, [`free_threaded`]
 //! the builds without the global interpreter lock.
 
+pub mod check;
 mod frame_objects;
 mod free_threaded;
 mod interpreter_frames;

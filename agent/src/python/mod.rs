@@ -1,6 +1,7 @@
 //! Where: what is known of CPython from the outside, as data, and how its bytes become text and
 //! lines. Everything here is pure.
 
+pub mod debug_offsets;
 pub mod layout;
 pub mod linetable;
 pub mod reading;

@@ -194,6 +194,7 @@ impl Tell {
     pub(super) fn tick(&self, engine: &Engine, watch: &Watch) {
         let metrics = &self.shared.metrics;
         metrics.misses(&watch.misses());
+        metrics.layout_disagreements(&watch.disagreements());
         for (program, seconds) in watch.run_times() {
             metrics.probe_run(&program, seconds);
         }

@@ -19,27 +19,16 @@ use tracing::{debug, info, warn};
 use crate::{
     escape,
     event::{Dispositions, Event, FileKey, Instant, What},
+    native::Space,
     probe::maps::{Controls, Interpreter},
     process::{
         Modules, ProcessKey,
         proc::FileId,
-        python_file::{PythonAt, PythonFile},
+        python_file::PythonFile,
         scan::{Look, Scanner, UprobeTarget},
     },
     python::{Version, reading::Reading},
 };
-
-/// What the probe is told of an interpreter.
-fn interpreter(python: &PythonFile) -> Interpreter {
-    Interpreter {
-        interpreters: python.interpreters,
-        current: python.current,
-        layout: match python.reading {
-            Reading::Row(index) => index,
-            Reading::Unsupported(_) => UNSUPPORTED,
-        },
-    }
-}
 
 fn named(version: Option<Version>) -> String {
     version.map_or_else(|| "of an unknown version".to_owned(), |v| v.to_string())
@@ -66,8 +55,18 @@ pub(super) struct Watch {
     controls: Controls,
     proc_root: PathBuf,
     candidates: BTreeMap<u32, Candidate>,
-    /// Files whose interpreter cannot be read: said once each.
-    unsupported: HashSet<FileId>,
+    /// Files whose interpreter was spoken of.
+    told: HashSet<FileId>,
+    disagreements: Disagreements,
+}
+
+/// Interpreters that describe their layout otherwise than the table has it.
+#[derive(Debug, Default)]
+struct Disagreements {
+    /// What they say is used.
+    own: u64,
+    /// What they say cannot be.
+    none: u64,
 }
 
 impl Watch {
@@ -77,7 +76,8 @@ impl Watch {
             controls,
             proc_root: proc_root.to_owned(),
             candidates: BTreeMap::new(),
-            unsupported: HashSet::new(),
+            told: HashSet::new(),
+            disagreements: Disagreements::default(),
         };
         watch.probe_installed();
         watch
@@ -135,10 +135,10 @@ impl Watch {
         for target in &look.uprobes {
             self.probe(target);
         }
-        let python = look.python.as_ref().map(|at| {
-            self.unsupported(at);
-            interpreter(&at.python)
-        });
+        let python = look
+            .python
+            .as_ref()
+            .map(|at| self.interpreter(at.file, &at.path, &at.python));
         let pid = look.key.pid;
         if let Err(reason) = self.controls.watch(pid, python) {
             warn!(pid, %reason, "failed to watch a process");
@@ -163,7 +163,8 @@ impl Watch {
 
     fn probe(&mut self, target: &UprobeTarget) {
         let python = &target.python;
-        let known = interpreter(python);
+        let path = target.path.to_string_lossy();
+        let known = self.interpreter(target.file, &path, python);
         let file = (target.file.device, target.file.inode);
         match self
             .controls
@@ -180,14 +181,60 @@ impl Watch {
         }
     }
 
-    fn unsupported(&mut self, at: &PythonAt) {
-        let Reading::Unsupported(reason) = at.python.reading else {
-            return;
-        };
-        if self.unsupported.insert(at.file) {
-            let version = named(at.python.version);
-            warn!(file = %escape::text(&at.path), "Python {version} has no stacks: {reason}");
+    /// What the probe is told of an interpreter.
+    fn interpreter(&mut self, file: FileId, path: &str, python: &PythonFile) -> Interpreter {
+        if self.told.insert(file) {
+            self.tell(path, python);
         }
+        let layout = match &python.reading {
+            Reading::Row(index) => *index,
+            Reading::Own(raw) => self.controls.layout(raw).unwrap_or(UNSUPPORTED),
+            Reading::Unsupported(_) => UNSUPPORTED,
+        };
+        Interpreter {
+            interpreters: python.interpreters,
+            current: python.current,
+            layout,
+        }
+    }
+
+    /// Says once what is unusual about an interpreter.
+    fn tell(&mut self, path: &str, python: &PythonFile) {
+        let version = named(python.version);
+        let file = escape::text(path);
+        let fields: Vec<String> = python
+            .disagreements
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let fields = fields.join(", ");
+        match &python.reading {
+            Reading::Row(_) => {}
+            Reading::Own(raw) if self.controls.layout(raw).is_some() => {
+                self.disagreements.own += 1;
+                warn!(
+                    %file, fields,
+                    "Python {version} has a layout of its own, which is used; please report it"
+                );
+            }
+            Reading::Own(_) => {
+                self.disagreements.none += 1;
+                warn!(%file, fields, "Python {version} has no stacks: too many layouts");
+            }
+            Reading::Unsupported(reason) => {
+                self.disagreements.none += u64::from(!fields.is_empty());
+                warn!(%file, fields, "Python {version} has no stacks: {reason}");
+            }
+        }
+    }
+
+    /// How many interpreters describe their layout otherwise than the table has it, by the layout
+    /// that is used.
+    pub(super) fn disagreements(&self) -> [(&'static str, u64); 2] {
+        [
+            ("own", self.disagreements.own),
+            ("none", self.disagreements.none),
+        ]
     }
 
     /// One process of an httpd that the table does not know yet.
@@ -224,8 +271,8 @@ impl Watch {
         self.admit(look, when)
     }
 
-    /// What is mapped in a process now.
-    pub(super) fn modules(&mut self, key: ProcessKey) -> Option<Modules> {
+    /// What is mapped in a process now, and where its code is.
+    pub(super) fn modules(&mut self, key: ProcessKey) -> Option<(Modules, Space)> {
         self.scanner.modules(key)
     }
 
