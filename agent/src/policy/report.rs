@@ -5,8 +5,7 @@ use crate::{
     policy::{
         finding::{
             ApplicationRef, Blame, ChangeRef, DispositionRef, Evidence, NativeFrame, NativeRef,
-            Outcome,
-            PythonRef, ServerRef, SignalRef, ThreadRef, WorkerRef, flag_names,
+            Outcome, PythonRef, ServerRef, SignalRef, ThreadRef, WorkerRef, flag_names,
         },
         rules::Restriction,
     },
