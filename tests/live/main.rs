@@ -16,7 +16,6 @@ mod interpreters;
 mod late_start;
 mod liar;
 mod matrix;
-mod native;
 mod odd_calls;
 mod prometheus;
 mod restrict_off;
