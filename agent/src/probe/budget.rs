@@ -9,7 +9,7 @@
 pub const BUDGETS: &[(&str, u32)] = &[
     ("registration_before", 1_000),
     ("registration_after", 200_000),
-    ("registration_enter", 1_000),
+    ("registration_enter", 2_000),
     ("registration_exit", 200_000),
     ("lifecycle_fork", 1_000),
     ("lifecycle_exec", 1_000),

@@ -5,6 +5,9 @@ use serde_json::Value;
 /// Each rung of the registration hook, upper first.
 pub(super) const RUNGS: [&str; 2] = ["fexit", "tracepoint"];
 
+/// The modules through which the application's call goes.
+const WAY: [&str; 3] = ["libffi", "libpython", "mod_wsgi"];
+
 /// What came of one kernel.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
@@ -169,6 +172,7 @@ impl Verdict {
                 ),
             );
         }
+        self.native(rung, &event["native"]);
         if event["change"]["new"]["kind"] != "ignore" {
             self.fault(
                 rung,
@@ -176,6 +180,23 @@ impl Verdict {
             );
         }
         self.stacks.push(stack(rung, event));
+    }
+
+    /// From the C library's `signal` through ctypes and the interpreter to the thread's beginning.
+    fn native(&mut self, rung: &str, native: &Value) {
+        let frames = native["frames"].as_array();
+        let modules: Vec<&str> = frames
+            .into_iter()
+            .flatten()
+            .map(|frame| text(&frame["module"]))
+            .collect();
+        let through = |name: &str| modules.iter().any(|module| module.contains(name));
+        let whole = native["result"] == "complete"
+            && modules.first().is_some_and(|m| m.contains("libc"))
+            && WAY.iter().all(|name| through(name));
+        if !whole {
+            self.fault(rung, &format!("the native stack is {native:#}"));
+        }
     }
 }
 
@@ -191,6 +212,17 @@ fn stack(rung: &str, event: &Value) -> String {
         let (function, file) = (text(&frame["function"]), text(&frame["file"]));
         shown.push_str(&format!("\n    at {function} ({file}:{})", frame["line"]));
     }
+    let frames = event["native"]["frames"].as_array();
+    let mut modules: Vec<&str> = frames
+        .into_iter()
+        .flatten()
+        .filter_map(|frame| text(&frame["module"]).rsplit('/').next())
+        .collect();
+    let count = modules.len();
+    modules.dedup();
+    let result = text(&event["native"]["result"]);
+    let way = modules.join(" ← ");
+    shown.push_str(&format!("\n    native, {result}, {count} frames: {way}"));
     shown
 }
 

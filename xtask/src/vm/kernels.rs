@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use sigblame_tests::scratch::Scratch;
 
 use crate::{
@@ -80,19 +80,20 @@ fn download(installer: &Installer, series: &str, suite: &str) -> Result<()> {
     let name = newest(&String::from_utf8_lossy(&names.stdout), series);
     let name = name.with_context(|| format!("failed to find a kernel {series} in {suite}"))?;
     installer.run(&mut apt("apt-get", &["download", &name]))?;
-    let package = only_file(scratch.path(), &format!("{name}_"))?;
+    let package = find_below(scratch.path(), &format!("{name}_"))?;
     let unpacked = scratch.make_dir("unpacked")?;
     let mut extract = Command::new("dpkg-deb");
     installer.run(extract.arg("--extract").args([&package, &unpacked]))?;
 
-    let image = only_file(&unpacked.join("boot"), "vmlinuz-")?;
+    // In `boot`, or since 7.0 below `usr/lib/modules`.
+    let image = find_below(&unpacked, "vmlinuz")?;
     let dir = dir(series)?;
     fs::create_dir_all(&dir).with_context(|| format!("failed to make {}", dir.display()))?;
-    let name = image.file_name().context("failed to name the kernel")?;
+    let version = name.splitn(3, '-').nth(2).unwrap_or_default();
     // Under its name only when it is whole.
     let part = dir.join("part");
     fs::copy(&image, &part)
-        .and_then(|_| fs::rename(&part, dir.join(name)))
+        .and_then(|_| fs::rename(&part, dir.join(format!("vmlinuz-{version}"))))
         .with_context(|| format!("failed to keep the kernel in {}", dir.display()))
 }
 
@@ -133,14 +134,28 @@ fn configure_apt(scratch: &Scratch, suite: &str) -> Result<PathBuf> {
     Ok(scratch.path().join("apt.conf"))
 }
 
-fn only_file(dir: &Path, prefix: &str) -> Result<PathBuf> {
-    let failed = || format!("failed to find {prefix}… in {}", dir.display());
-    let entries = fs::read_dir(dir).with_context(failed)?.flatten();
-    let mut found = entries.filter(|e| e.file_name().to_string_lossy().starts_with(prefix));
-    match (found.next(), found.next()) {
-        (Some(entry), None) => Ok(entry.path()),
-        _ => bail!(failed()),
+/// The file below a directory whose name begins like that; the first by name of several.
+fn find_below(dir: &Path, prefix: &str) -> Result<PathBuf> {
+    fn search(dir: &Path, prefix: &str) -> std::io::Result<Option<PathBuf>> {
+        let mut entries = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
+        entries.sort_by_key(fs::DirEntry::path);
+        for entry in entries {
+            let kind = entry.file_type()?;
+            if kind.is_file() && entry.file_name().to_string_lossy().starts_with(prefix) {
+                return Ok(Some(entry.path()));
+            }
+            if kind.is_dir()
+                && let Some(path) = search(&entry.path(), prefix)?
+            {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
+    let failed = || format!("failed to find {prefix}… in {}", dir.display());
+    search(dir, prefix)
+        .with_context(failed)?
+        .with_context(failed)
 }
 
 /// The package with the newest kernel of a series. Since 7.0 its file is in `linux-binary`, and

@@ -36,7 +36,7 @@ pub(crate) struct Options {
     /// The Debian whose httpd, mod_wsgi and CPython run there.
     #[arg(
         long,
-        default_value = "bookworm",
+        default_value = "trixie",
         value_parser = clap::builder::PossibleValuesParser::new(SUITES)
     )]
     suite: String,
