@@ -152,7 +152,11 @@ fn walk_with(installation: &Installation, mpm: Mpm) {
         .script(A, "matrix.py", &Place::embedded("a"))
         .start()
         .unwrap();
-    let mut visits = mix(&server);
+    // mod_wsgi imports a script when its process starts, if that and the interpreter are named. The
+    // main interpreter comes first, see `main_and_sub_interpreter_are_told_apart`.
+    let imported = [MAIN, A, B, DAEMON, ALONE].map(|mount| visit(&server, mount, "imported"));
+    let mut visits: Vec<Visit> = imported.into();
+    visits.extend(mix(&server));
     let cases = ask(&server, &format!("{A}/"));
     let cases: BTreeMap<String, String> = serde_json::from_value(cases).unwrap();
     assert!(cases.len() > 35, "{cases:?}");
