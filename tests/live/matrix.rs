@@ -121,8 +121,14 @@ fn builder(installation: &Installation, mpm: Mpm) -> Builder {
         let text = std::fs::read_to_string(apps.join(source)).unwrap();
         builder = builder.file(&name, &text).unwrap();
     }
-    let includes = Command::new("python3-config").arg("--includes").output();
-    let includes = String::from_utf8(includes.unwrap().stdout).unwrap();
+    // Any version's headers will do. pyenv may put its own, slow ones first on PATH.
+    let config = ["/usr/bin/python3-config", "python3-config"].into_iter();
+    let mut config =
+        config.filter_map(|program| Command::new(program).arg("--includes").output().ok());
+    let includes = config
+        .next()
+        .expect("python3-config, of the package python3-dev");
+    let includes = String::from_utf8(includes.stdout).unwrap();
     let includes: Vec<&str> = includes.split_whitespace().collect();
     let library = builder.app_dir().join(NATIVE);
     demo::compile_with(&apps.join("matrix/native.c"), &library, &includes).unwrap();
