@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     event::{
-        Action, Disposition, Event, Frame, Instant, PythonStack, Registration, Signal, StackResult,
-        What,
+        Action, Disposition, Event, Frame, Instant, NativeStack, PythonStack, Registration, Signal,
+        StackResult, What,
     },
     process::{Found, Module, ModuleKind, Modules, ProcessKey, ServerFacts},
     python::Version,
@@ -101,6 +101,7 @@ pub(super) fn set(
             frames,
             ..PythonStack::default()
         },
+        native: NativeStack::default(),
     };
     event(process, What::Registration(Box::new(registration)))
 }

@@ -1,7 +1,7 @@
 //! Who: processes, their identity, their part in a server, and what is mapped in them.
 
 pub mod command;
-mod directory;
+pub(crate) mod directory;
 pub mod elf;
 pub mod facts;
 pub mod files;
@@ -14,6 +14,7 @@ pub mod python_file;
 mod sample;
 pub mod scan;
 pub mod server;
+pub mod stack;
 pub mod table;
 pub mod takeover;
 #[cfg(test)]
