@@ -30,9 +30,10 @@ fn main_and_sub_interpreter_are_told_apart() {
     let mut interpreters = BTreeMap::new();
     for (line, (mount, answer)) in lines.iter().zip(&answers) {
         assert_eq!(line["worker"]["pid"], answer["pid"]);
-        assert_frames(line, call_for(answer, &line["signal"]["number"]));
+        let call = call_for(answer, &line["signal"]["number"]);
+        assert_frames(line, call);
         let interpreter = &line["application"]["interpreter"];
-        assert_eq!(interpreter, &answer["interpreter"], "{mount}");
+        assert_eq!(interpreter, &call["interpreter"], "{mount}");
         interpreters.entry(*mount).or_insert(interpreter);
     }
     assert_eq!(*interpreters[HARD_MAIN], 0);

@@ -58,9 +58,11 @@ pub(crate) fn all() -> Result<Vec<String>> {
         if name.starts_with('.') && ![".cargo", ".ci", ".gitignore"].contains(&name.as_str()) {
             continue;
         }
+        // cargo marks a target directory only where it makes it itself.
+        let is_cache = name == "target" || entry.path().join("CACHEDIR.TAG").exists();
         if !entry.file_type()?.is_dir() {
             found.push(name);
-        } else if !entry.path().join("CACHEDIR.TAG").exists() {
+        } else if !is_cache {
             found.append(&mut below(&name)?);
         }
     }

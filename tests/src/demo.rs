@@ -120,8 +120,18 @@ pub fn builder(mpm: Mpm) -> Result<Builder> {
 /// # Errors
 /// When there is no C compiler, or it finds fault with the file.
 pub fn compile(source: &Path, library: &Path) -> Result<()> {
+    compile_with(source, library, &[])
+}
+
+/// The same with more options for the compiler.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(source: &Path, library: &Path, options: &[&str]) -> Result<()> {
     let output = Command::new("cc")
-        .args(["-O2", "-g", "-fPIC", "-shared", "-Wall", "-Wextra", "-o"])
+        .args(["-O2", "-g", "-fPIC", "-shared", "-Wall", "-Wextra"])
+        .args(options)
+        .arg("-o")
         .arg(library)
         .arg(source)
         .output()

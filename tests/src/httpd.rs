@@ -7,7 +7,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
@@ -24,10 +24,14 @@ use crate::{
 mod config;
 mod install;
 mod master;
+mod namespace;
+mod pythons;
 
 pub use config::{Builder, Place};
 pub use install::Installation;
 use master::{Detached, Master};
+pub use namespace::Namespaces;
+pub use pythons::{BUILT, Python};
 
 /// How long a server may take to start, to restart, and to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -83,7 +87,8 @@ impl Httpd {
             crate::scratch::write(&config, builder.render(port))?;
             let output = fs::File::create(dir.join("output.log"))
                 .context("failed to make the server's output file")?;
-            let mut command = Command::new(&builder.installation.httpd);
+            let namespaces = &builder.installation.namespaces;
+            let mut command = namespaces.command(&builder.installation.httpd);
             command
                 .arg("-f")
                 .arg(&config)
@@ -99,7 +104,9 @@ impl Httpd {
                 .stdin(Stdio::null())
                 .stdout(output.try_clone()?)
                 .stderr(output);
-            let process = if builder.background {
+            let process = if namespaces.has_own_processes() {
+                Master::inside(&mut command)?
+            } else if builder.background {
                 Detached::start(&mut command, &dir.join("httpd.pid"))
                     .with_context(|| read_logs(dir))?
             } else {

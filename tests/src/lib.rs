@@ -18,6 +18,7 @@ pub mod demo;
 pub mod http;
 pub mod httpd;
 pub mod process;
+pub mod roots;
 pub mod scratch;
 
 /// How long the harness sleeps between two looks at something it waits for.

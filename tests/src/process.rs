@@ -26,6 +26,8 @@ use crate::wait_for;
 pub struct Scoped {
     child: Child,
     pid: Pid,
+    /// Who gets our signals.
+    signalled: Pid,
     grace: Duration,
     reaped: bool,
 }
@@ -45,13 +47,21 @@ impl Scoped {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(command: &mut Command, grace: Duration) -> Result<Self> {
+        Self::spawn_bound(command, grace, Signal::TERM)
+    }
+
+    /// The same, with another signal that the kernel sends it should we die.
+    ///
+    /// # Errors
+    /// As [`Scoped::spawn`].
+    pub fn spawn_bound(command: &mut Command, grace: Duration, death: Signal) -> Result<Self> {
         let parent = getpid();
         command.process_group(0);
         // SAFETY: the closure runs between fork and exec and makes two system calls, which are
         // async-signal-safe; it allocates nothing and takes no lock.
         unsafe {
             command.pre_exec(move || {
-                set_parent_process_death_signal(Some(Signal::TERM))?;
+                set_parent_process_death_signal(Some(death))?;
                 // We may have died before the line above.
                 if getppid() == Some(parent) {
                     Ok(())
@@ -67,6 +77,7 @@ impl Scoped {
         Ok(Self {
             child,
             pid,
+            signalled: pid,
             grace,
             reaped: false,
         })
@@ -76,6 +87,16 @@ impl Scoped {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends what signals there are to another process from now on, for which this one only waits.
+    pub(crate) fn signal_instead(&mut self, pid: Pid) {
+        self.signalled = pid;
+    }
+
+    /// The process that gets our signals.
+    pub(crate) fn signalled(&self) -> u32 {
+        self.signalled.as_raw_nonzero().get().unsigned_abs()
     }
 
     /// The pipes and the rest of the standard library's view.
@@ -95,8 +116,9 @@ impl Scoped {
     /// # Errors
     /// When the kernel refuses.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        kill_process(self.pid, signal)
-            .with_context(|| format!("failed to send {signal:?} to process {}", self.pid))
+        let pid = self.signalled;
+        kill_process(pid, signal)
+            .with_context(|| format!("failed to send {signal:?} to process {pid}"))
     }
 
     /// Ends it: SIGTERM to the process, its time of grace, SIGKILL to what is left of its group.

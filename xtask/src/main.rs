@@ -13,7 +13,9 @@ mod bench;
 mod ci;
 mod packages;
 mod progress;
+mod pythons;
 mod record;
+mod roots;
 mod run;
 mod setup;
 mod stop;
@@ -40,6 +42,10 @@ enum Task {
     Run(run::Options),
     /// Installs what the tests need and runs all that can run here.
     Test(test::Options),
+    /// Compares every stack with Python's own, for every Python and MPM that there is.
+    Matrix,
+    /// Makes roots of other Debian suites, with their httpd, mod_wsgi and CPython.
+    Roots(roots::Options),
     /// Records the demo site anew, as root, for the tests that replay it.
     Record,
     /// Measures what sigblame costs, beside bpftrace with the same filter.
@@ -57,6 +63,8 @@ fn main() -> ExitCode {
         Task::Setup { groups } => setup::setup(&groups).map(|()| ExitCode::SUCCESS),
         Task::Run(options) => run::run(&options),
         Task::Test(options) => test::test(&options),
+        Task::Matrix => test::matrix(),
+        Task::Roots(options) => roots::run(&options),
         Task::Record => record::record(),
         Task::Bench(options) => bench::bench(&options),
         Task::BenchLoad(options) => bench::run_load(&options).map(|()| ExitCode::SUCCESS),

@@ -24,8 +24,12 @@ pub(crate) enum Group {
     Demo,
     /// The other programs that tests compare with.
     Test,
+    /// mod_wsgi for other Pythons than the system's, where there are any.
+    Matrix,
     /// The tool that benchmarks compare with.
     Bench,
+    /// Making roots of other Debian suites.
+    Roots,
 }
 
 impl Group {
@@ -35,7 +39,9 @@ impl Group {
             Self::Linker => "packages to build bpf-linker",
             Self::Demo => "packages for the demo server",
             Self::Test => "packages for the tests",
+            Self::Matrix => "packages for the matrix of Pythons",
             Self::Bench => "packages for the benchmark",
+            Self::Roots => "packages to make roots of Debian",
         }
     }
 }
@@ -95,7 +101,21 @@ const PACKAGES: &[Package] = &[
         "prometheus-alertmanager",
         Proof::Program("amtool"),
     ),
+    package(Group::Matrix, "apache2-dev", Proof::Program("apxs")),
+    // For the extension that the matrix's application loads.
+    package(
+        Group::Matrix,
+        "python3-dev",
+        Proof::Program("python3-config"),
+    ),
     package(Group::Bench, "bpftrace", Proof::Program("bpftrace")),
+    package(Group::Roots, "debootstrap", Proof::Program("debootstrap")),
+    // Ubuntu has its own keys only.
+    package(
+        Group::Roots,
+        "debian-archive-keyring",
+        Proof::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
+    ),
     // What `python3 -m venv` puts into a new environment.
     package(
         Group::Test,
@@ -132,6 +152,7 @@ pub(crate) fn step(group: Group) -> Step {
     Step {
         title,
         there: missing.is_empty(),
+        optional: false,
         install: Box::new(move |installer| install(installer, &missing)),
     }
 }

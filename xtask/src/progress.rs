@@ -29,6 +29,8 @@ pub(crate) struct Step {
     pub(crate) there: bool,
     /// What is to be done otherwise.
     pub(crate) install: Install,
+    /// Whether something can be done without it.
+    pub(crate) optional: bool,
 }
 
 /// Takes the steps in order and says how each went.
@@ -54,6 +56,10 @@ pub(crate) fn perform(steps: Vec<Step>) -> Result<()> {
         let seconds = installer.start.elapsed().as_secs().max(1);
         match outcome {
             Ok(()) => installer.show(&format!("installed in {seconds} s"), "\n"),
+            Err(error) if step.optional && !stop::asked() => {
+                installer.show("failed; what needs it is left out", "\n");
+                eprintln!("{error:#}");
+            }
             Err(error) => {
                 installer.show("failed", "\n");
                 return Err(error);

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     packages::{self, Group, LLVM_PREFIX},
     progress::{self, Step},
+    pythons,
     workspace::{cargo, find_program, log_dir, root},
 };
 
@@ -25,9 +26,9 @@ const COMPONENTS: [(&str, &str); 3] = [
 const LINKER: &str = "bpf-linker";
 const LINKER_VERSION: &str = "0.13.0";
 
-/// Knows the published schemas of Kubernetes. The name of the package and of its program.
-const PYTHON_TOOLS: &str = "kubernetes-validate";
-const PYTHON_TOOLS_VERSION: &str = "1.37.0";
+/// Programs of Python's package index, each with its version: one that knows the published schemas
+/// of Kubernetes, and another reader of Python stacks.
+const PYTHON_TOOLS: [(&str, &str); 2] = [("kubernetes-validate", "1.37.0"), ("py-spy", "0.4.3")];
 
 /// Installs what a build needs, and the packages of `groups`.
 pub(crate) fn setup(groups: &[Group]) -> Result<()> {
@@ -39,6 +40,7 @@ pub(crate) fn setup(groups: &[Group]) -> Result<()> {
     steps.push(Step {
         title: LINKER.to_owned(),
         there: linker,
+        optional: false,
         install: Box::new(|installer| {
             let mut command = cargo();
             command
@@ -57,8 +59,10 @@ pub(crate) fn setup(groups: &[Group]) -> Result<()> {
         if !matches!(group, Group::Build | Group::Linker) {
             steps.push(packages::step(*group));
         }
-        if *group == Group::Test {
-            steps.push(python_tools()?);
+        match group {
+            Group::Test => steps.push(python_tools()?),
+            Group::Matrix => steps.extend(pythons::steps()?),
+            _ => {}
         }
     }
     progress::perform(steps)
@@ -76,15 +80,28 @@ pub(crate) fn python_dir() -> Result<PathBuf> {
 
 fn python_tools() -> Result<Step> {
     let dir = python_dir()?;
+    let missing: Vec<_> = PYTHON_TOOLS
+        .into_iter()
+        .filter(|(name, _)| !dir.join("bin").join(name).exists())
+        .collect();
     Ok(Step {
-        title: format!("Python tools for the tests: {PYTHON_TOOLS}"),
-        there: dir.join("bin").join(PYTHON_TOOLS).exists(),
+        title: format!(
+            "Python tools for the tests: {}",
+            PYTHON_TOOLS.map(|(name, _)| name).join(", ")
+        ),
+        there: missing.is_empty(),
+        optional: false,
         install: Box::new(move |installer| {
             let mut venv = Command::new("/usr/bin/python3");
             installer.run(venv.args(["-m", "venv"]).arg(&dir))?;
             let mut pip = Command::new(dir.join("bin/pip"));
             pip.args(["install", "--disable-pip-version-check"]);
-            installer.run(pip.arg(format!("{PYTHON_TOOLS}=={PYTHON_TOOLS_VERSION}")))
+            pip.args(
+                missing
+                    .iter()
+                    .map(|(name, version)| format!("{name}=={version}")),
+            );
+            installer.run(&mut pip)
         }),
     })
 }
@@ -110,6 +127,7 @@ fn components() -> Result<Step> {
     Ok(Step {
         title: format!("toolchain components {named}"),
         there: missing.is_empty(),
+        optional: false,
         install: Box::new(move |installer| {
             if find_program("rustup").is_none() {
                 bail!(

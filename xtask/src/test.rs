@@ -13,7 +13,7 @@ use rustix::mount::{MountFlags, mount};
 use self::tally::Tally;
 use crate::{
     packages::{self, Group},
-    setup, stop,
+    roots, setup, stop,
     workspace::{cargo, cargo_run, cargo_with, is_root},
 };
 
@@ -28,6 +28,9 @@ const LIVE: [&str; 6] = [
     "--test",
     "live",
 ];
+
+/// Tells the matrix of Pythons to leave nothing out.
+const EVERYTHING: &str = "SIGBLAME_MATRIX";
 
 /// How the tests are run.
 #[derive(Debug, Default, clap::Args)]
@@ -57,16 +60,39 @@ pub(crate) fn test(options: &Options) -> Result<ExitCode> {
         }
     }
 
+    Ok(conclude(&tally))
+}
+
+/// Runs the matrix of Pythons alone, and all of it: each with every MPM, and other Debian suites.
+pub(crate) fn matrix() -> Result<ExitCode> {
+    let options = Options::default();
+    prepare(&options)?;
+    if let Some(why) = obstacle(&options) {
+        bail!("failed to run the matrix: {why}");
+    }
+    roots::make(&roots::SUITES)?;
+    cargo_run(&["build", "--workspace", "--bins"], &[])?;
+    let mut tally = Tally::default();
+    let matrix = ["--no-fail-fast", "--", "--test-threads=1", "matrix::"];
+    run_with(
+        &[&LIVE[..], &matrix].concat(),
+        &[(EVERYTHING, "1")],
+        &mut tally,
+    )?;
+    Ok(conclude(&tally))
+}
+
+fn conclude(tally: &Tally) -> ExitCode {
     tally.report();
-    Ok(if tally.failed() {
+    if tally.failed() {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
-    })
+    }
 }
 
 fn prepare(options: &Options) -> Result<()> {
-    let groups = [Group::Demo, Group::Test];
+    let groups = [Group::Demo, Group::Test, Group::Matrix];
     if packages::can_install() {
         setup::setup(&groups)?;
     } else {
@@ -113,10 +139,16 @@ fn obstacle(options: &Options) -> Option<&'static str> {
 
 /// Runs tests, shows what they say as they say it, and counts.
 fn run(arguments: &[&str], tally: &mut Tally) -> Result<()> {
+    run_with(arguments, &[], tally)
+}
+
+/// The same with variables in the tests' environment.
+fn run_with(arguments: &[&str], variables: &[(&str, &str)], tally: &mut Tally) -> Result<()> {
     stop::check()?;
     eprintln!("+ cargo {}", arguments.join(" "));
     let mut child = cargo_with(Some(setup::python_dir()?.join("bin")))
         .args(arguments)
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

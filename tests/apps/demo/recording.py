@@ -8,6 +8,31 @@ made a moment later, every frame still stands on the line that was noted.
 import os
 import sys
 import threading
+import time
+
+try:
+    import _interpreters as INTERPRETERS
+except ImportError:
+    try:
+        import _xxsubinterpreters as INTERPRETERS
+    except ImportError:
+        INTERPRETERS = None
+
+
+def native_id():
+    """The calling thread's id in the kernel. `threading` tells it from CPython 3.8 on."""
+    if hasattr(threading, "get_native_id"):
+        return threading.get_native_id()
+    return int(os.readlink("/proc/thread-self").rsplit("/", 1)[1])
+
+
+def interpreter():
+    """The running interpreter's number, where Python tells: from CPython 3.7 on."""
+    if INTERPRETERS is None:
+        return None
+    current = INTERPRETERS.get_current()
+    # From 3.13 on it comes with who made the interpreter.
+    return int(current[0] if isinstance(current, tuple) else current)
 
 
 class Recorder:
@@ -35,8 +60,10 @@ class Recorder:
         self.calls.append(
             {
                 "signals": [int(signal) for signal in signals],
-                # None before CPython 3.8.
-                "tid": getattr(threading, "get_native_id", lambda: None)(),
+                "tid": native_id(),
+                "thread": threading.get_ident(),
+                "at": time.monotonic(),
+                "interpreter": interpreter(),
                 "frames": frames,
             }
         )

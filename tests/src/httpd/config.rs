@@ -13,6 +13,8 @@ use crate::scratch::{self, Scratch};
 
 /// The directory of the application's files, in the server's own.
 pub(super) const APP: &str = "app";
+/// Where another Python than the system's appears in it.
+const PYTHON: &str = "python";
 
 /// Which process and which interpreter run a script.
 #[derive(Clone, Debug)]
@@ -63,18 +65,38 @@ impl Builder {
             "failed to find httpd with mod_wsgi: `cargo xtask test` or `cargo xtask run` installs \
              them on Debian and Ubuntu; elsewhere install your system's packages",
         )?;
+        Self::on(installation, mpm)
+    }
+
+    /// The same of an installation that is known.
+    ///
+    /// # Errors
+    /// When no directory can be made for it.
+    pub fn on(mut installation: Installation, mpm: Mpm) -> Result<Self> {
         let scratch = Scratch::new("httpd")?;
         scratch.make_dir(APP)?;
         scratch.make_dir("run")?;
+        let mut env = Vec::new();
+        let mut lines = Vec::new();
+        if let Some(home) = &installation.python_home {
+            // It may be in somebody's home directory, which workers may not enter.
+            let at = scratch.make_dir(PYTHON)?;
+            installation.namespaces.bind(home, &at);
+            env.push((
+                "LD_LIBRARY_PATH".to_owned(),
+                at.join("lib").display().to_string(),
+            ));
+            lines.push(format!("WSGIPythonHome \"{}\"", at.display()));
+        }
         Ok(Self {
             scratch,
             installation,
-            env: Vec::new(),
+            env,
             background: false,
             mpm,
             children: 1,
             threads: 5,
-            lines: Vec::new(),
+            lines,
         })
     }
 
@@ -149,6 +171,13 @@ impl Builder {
     #[must_use]
     pub fn mod_wsgi(mut self, file: &Path) -> Self {
         self.installation.mod_wsgi = file.to_path_buf();
+        self
+    }
+
+    /// Gives the server process ids of its own.
+    #[must_use]
+    pub fn own_processes(mut self) -> Self {
+        self.installation.namespaces.own_processes();
         self
     }
 

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::Namespaces;
+
 /// Names of the server's program, and where it may be when `PATH` has no `sbin`.
 const PROGRAMS: [&str; 2] = ["apache2", "httpd"];
 const PROGRAM_DIRS: [&str; 4] = [
@@ -36,6 +38,10 @@ pub struct Installation {
     pub mod_wsgi: PathBuf,
     /// The user's name and the group's number that workers get when we are root.
     pub account: Option<(String, u32)>,
+    /// The Python that mod_wsgi is built for, where the dynamic loader would not find it.
+    pub python_home: Option<PathBuf>,
+    /// Where it runs.
+    pub namespaces: Namespaces,
 }
 
 impl Installation {
@@ -60,12 +66,33 @@ impl Installation {
             modules,
             mod_wsgi,
             account,
+            python_home: None,
+            namespaces: Namespaces::default(),
+        })
+    }
+
+    /// That of a Debian in another root directory, with its mod_wsgi for CPython 3.`minor`; `None`
+    /// when either is missing.
+    #[must_use]
+    pub fn in_root(root: &Path, minor: u32) -> Option<Self> {
+        let mut namespaces = Namespaces::default();
+        namespaces.root(root);
+        let modules = Path::new(MODULE_DIRS[0]);
+        let there = |path: PathBuf| namespaces.outside(&path).is_file().then_some(path);
+        let passwd = fs::read_to_string(namespaces.outside(Path::new("/etc/passwd"))).ok()?;
+        Some(Self {
+            httpd: there(Path::new(PROGRAM_DIRS[0]).join(PROGRAMS[0]))?,
+            mod_wsgi: there(modules.join(format!("mod_wsgi.so-3.{minor}")))?,
+            modules: modules.to_path_buf(),
+            account: account(&passwd, ACCOUNTS[0]),
+            python_home: None,
+            namespaces,
         })
     }
 }
 
 /// `mod_wsgi.so`, or what pip and Fedora call it, like `mod_wsgi_python3.so`.
-fn find_mod_wsgi(modules: &Path) -> Option<PathBuf> {
+pub(super) fn find_mod_wsgi(modules: &Path) -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(modules)
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -36,9 +36,23 @@ impl Master {
         Ok(Self::Child(Scoped::spawn(command, GRACE)?))
     }
 
+    /// Starts httpd in the foreground, by a program that waits for it outside of its namespace.
+    pub(super) fn inside(command: &mut Command) -> Result<Self> {
+        command.arg("-DFOREGROUND");
+        // `unshare` blocks SIGTERM while it waits, and takes its child along when it is killed.
+        let mut outer = Scoped::spawn_bound(command, GRACE, Signal::KILL)?;
+        let pid = wait_for(PATIENCE, || {
+            let id = outer.pid();
+            let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
+            Pid::from_raw(children.trim().parse().ok()?)
+        });
+        outer.signal_instead(pid.context("failed to find httpd in its namespace")?);
+        Ok(Self::Child(outer))
+    }
+
     pub(super) fn pid(&self) -> u32 {
         match self {
-            Self::Child(process) => process.pid(),
+            Self::Child(process) => process.signalled(),
             Self::Detached(process) => process.pid.as_raw_nonzero().get().unsigned_abs(),
         }
     }
