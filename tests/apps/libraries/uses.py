@@ -1,0 +1,191 @@
+"""Ordinary uses of well-known libraries, each of which changes signal handlers in its own way.
+
+Imports are inside the functions: loading a library is a part of using it, and for some the part
+that matters. What the libraries do was seen with strace, in the versions that xtask installs.
+"""
+
+import signal
+import sys
+import traceback
+
+from recording import Recorder
+
+FLAT = "a,b\n1,2\n3,4\n"
+CRASHES = [signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSEGV]
+
+
+def polars(recorder):
+    """Its Rust half puts a handler on SIGINT while it is imported, in all threads."""
+    recorder.here(None, [signal.SIGINT]); import polars  # noqa: E702 (one line, one stack)
+    frame = polars.DataFrame({"item": ["a", "b", "a"], "price": [1, 2, 3]})
+    total = frame.lazy().group_by("item").agg(polars.col("price").sum()).collect()
+    recorder.note("polars %s: %d groups" % (polars.__version__, total.height))
+
+
+def pycurl(recorder):
+    """libcurl ignores SIGPIPE during each transfer, here where it is ignored already."""
+    import pycurl
+
+    curl = pycurl.Curl()
+    # Nobody listens there, and this is no privileged user who could.
+    curl.setopt(pycurl.URL, "http://127.0.0.1:1/")
+    try:
+        curl.perform(*recorder.here((), [signal.SIGPIPE]))
+    except pycurl.error as error:
+        recorder.note(str(error))
+    recorder.here(None, [signal.SIGPIPE]); curl.close()  # noqa: E702
+
+
+def pyarrow(recorder):
+    """On the main thread it takes SIGINT while it reads a file, so that Ctrl-C can stop it."""
+    import io
+
+    from pyarrow import csv
+
+    source = io.BytesIO(FLAT.encode())
+    table = csv.read_csv(recorder.here(source, [signal.SIGINT]))
+    recorder.note("%d rows" % table.num_rows)
+
+
+def gevent(recorder):
+    """Its default loop, libev, takes SIGCHLD for a moment when it is made."""
+    import gevent
+
+    gevent.sleep(recorder.here(0.01, [signal.SIGCHLD]))
+    recorder.note("gevent " + gevent.__version__)
+
+
+def gevent_signal(recorder):
+    """A signal watcher, from the thread's own greenlet."""
+    import gevent
+
+    watcher = gevent.signal_handler(recorder.here(signal.SIGUSR2, [signal.SIGUSR2]), print)
+    recorder.here(None, [signal.SIGUSR2]); watcher.cancel()  # noqa: E702
+
+
+def greenlet(recorder):
+    """The same inside of greenlets, whose stacks are copied in and out of the thread's."""
+    import gevent
+    import gevent.pool
+
+    def watch(depth):
+        if depth:
+            return watch(depth - 1)
+        gevent.sleep(0.01)
+        number = recorder.here(signal.SIGUSR2, [signal.SIGUSR2])
+        return gevent.signal_handler(number, print)
+
+    def give_back(watcher):
+        gevent.sleep(0.01)
+        watcher.cancel(*recorder.here((), [signal.SIGUSR2]))
+
+    for depth in (0, 30):
+        watcher = gevent.spawn(watch, depth).get()
+        gevent.spawn(give_back, watcher).get()
+    pool = gevent.pool.Pool(8)
+    watchers = pool.map(watch, range(8))
+    for watcher in watchers:
+        watcher.cancel(*recorder.here((), [signal.SIGUSR2]))
+
+
+def uvloop(recorder):
+    """libuv takes SIGCHLD while a child is there."""
+    import asyncio
+
+    import uvloop
+
+    async def convert():
+        child = await asyncio.create_subprocess_exec(recorder.here("true", [signal.SIGCHLD]))
+        await child.wait()
+
+    uvloop.run(convert())
+    recorder.note("uvloop " + uvloop.__version__)
+
+
+def uvloop_signal(recorder):
+    """What a server on uvloop does when it starts; needs the main thread."""
+    import uvloop
+
+    loop = uvloop.new_event_loop()
+    loop.add_signal_handler(recorder.here(signal.SIGUSR2, [signal.SIGUSR2]), print)
+    loop.remove_signal_handler(recorder.here(signal.SIGUSR2, [signal.SIGUSR2]))
+    loop.close()
+
+
+def asyncio(recorder):
+    """The standard library's own loop; needs the main thread."""
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    loop.add_signal_handler(recorder.here(signal.SIGUSR2, [signal.SIGUSR2]), print)
+    loop.remove_signal_handler(recorder.here(signal.SIGUSR2, [signal.SIGUSR2]))
+    loop.close()
+
+
+def faulthandler(recorder):
+    """Crash reports, and a stack on demand."""
+    import faulthandler
+    import os
+
+    sink = open(os.devnull, "w")
+    faulthandler.enable(recorder.here(sink, CRASHES))
+    faulthandler.register(recorder.here(signal.SIGUSR2, [signal.SIGUSR2]), sink)
+
+
+def readline(recorder):
+    """Importing it initialises GNU readline, which takes SIGWINCH."""
+    recorder.here(None, [signal.SIGWINCH]); import readline  # noqa: E702
+    recorder.note(readline.__name__)
+
+
+def curses(recorder):
+    """Takes what ends or stops a program, to put the screen back before."""
+    import curses
+
+    curses.setupterm("xterm", sys.stderr.fileno())
+    recorder.here(None, [signal.SIGINT, signal.SIGTERM, signal.SIGTSTP]); curses.initscr()  # noqa: E702
+    curses.endwin()
+
+
+def tls_client(recorder):
+    """A library in Go: its runtime takes several signals when it is loaded."""
+    recorder.here(None, []); import tls_client  # noqa: E702
+    session = tls_client.Session(client_identifier="chrome_112")
+    recorder.note(type(session).__name__)
+
+
+def jpype(recorder):
+    """A Java virtual machine, with and without its own opinion on signals."""
+    import jpype
+
+    jpype.startJVM(recorder.here(jpype.getDefaultJVMPath(), []))
+    recorder.note(str(jpype.java.lang.System.getProperty("java.version")))
+
+
+def jpype_xrs(recorder):
+    """The same with the switch that leaves the signals of the server alone."""
+    import jpype
+
+    jpype.startJVM(recorder.here(jpype.getDefaultJVMPath(), []), "-Xrs")
+    recorder.note(str(jpype.java.lang.System.getProperty("java.version")))
+
+
+USES = {
+    function.__name__: function
+    for function in list(globals().values())
+    if getattr(function, "__module__", None) == __name__
+}
+# What was used while a script was imported, for whoever asks in the same interpreter later.
+IMPORTED = {}
+
+
+def run(name):
+    """Uses a library: the noted stacks, and what it said if it failed."""
+    recorder = Recorder()
+    failure = None
+    try:
+        USES[name](recorder)
+    except BaseException:
+        failure = traceback.format_exc()
+        sys.stderr.write(failure)
+    return dict(recorder.report(), failure=failure)
