@@ -10,13 +10,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{Disposition, Event, Instant, What, decode},
+    event::{Disposition, Event, Instant, NativeStack, What, decode},
     policy::{Settings, finding::WallClock, rules::Restriction},
     process::{Found, Modules, ProcessKey},
 };
 
 /// The format that this version writes and reads.
-pub const FORMAT: u32 = 1;
+///
+/// 2: a registration's native stack is kept as it was unwound, and no copy of the stack with it.
+pub const FORMAT: u32 = 2;
 
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ struct Format {
 pub enum Input {
     /// A record of the ring, in hexadecimal digits.
     Record(String),
+    /// The record of a registration without its copy of the stack, which may hold secrets, and
+    /// what that was unwound to.
+    Registration(String, NativeStack),
     /// What a look at a process brought.
     Found(Instant, ProcessKey, Box<Found>),
     /// What is mapped in a process.
@@ -131,16 +136,19 @@ impl Input {
         }
     }
 
-    /// The line for a record of the ring.
+    /// The line for a record of the ring, and the event that was made of it.
     #[must_use]
-    pub fn of_record(bytes: &[u8]) -> Self {
-        use std::fmt::Write as _;
-        let mut digits = String::with_capacity(bytes.len() * 2);
-        for byte in bytes {
-            // Writing into a string cannot fail.
-            let _ = write!(digits, "{byte:02x}");
+    pub fn of_record(bytes: &[u8], event: &Event) -> Option<Self> {
+        match &event.what {
+            What::Registration(registration) => {
+                let bytes = decode::without_stack(bytes)?;
+                Some(Self::Registration(
+                    digits_of(&bytes),
+                    registration.native.clone(),
+                ))
+            }
+            _ => Some(Self::Record(digits_of(bytes))),
         }
-        Self::Record(digits)
     }
 
     fn event(self) -> Result<Event, String> {
@@ -150,10 +158,20 @@ impl Input {
             tid: process.pid,
             what,
         };
+        let record = |digits: &str| {
+            let bytes = bytes_of(digits).ok_or("its digits are not hexadecimal")?;
+            let decoded = decode::decode(&bytes).map_err(|error| error.to_string())?;
+            Ok::<_, String>(decoded.1)
+        };
         Ok(match self {
-            Self::Record(digits) => {
-                let bytes = bytes_of(&digits).ok_or("its digits are not hexadecimal")?;
-                decode::decode(&bytes).map_err(|error| error.to_string())?.1
+            Self::Record(digits) => record(&digits)?,
+            Self::Registration(digits, native) => {
+                let mut event = record(&digits)?;
+                let What::Registration(registration) = &mut event.what else {
+                    return Err("it is no registration".to_owned());
+                };
+                registration.native = native;
+                event
             }
             Self::Found(when, key, found) => event(when, key, What::Found(found)),
             Self::Mapped(when, key, modules) => event(when, key, What::Mapped(modules)),
@@ -166,6 +184,16 @@ impl Input {
             Self::Gone(when, key) => event(when, key, What::Exited { code: 0 }),
         })
     }
+}
+
+fn digits_of(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut digits = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing into a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 fn bytes_of(digits: &str) -> Option<Vec<u8>> {

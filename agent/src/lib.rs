@@ -12,6 +12,7 @@ pub mod process;
 
 pub mod python;
 
+pub mod native;
 pub mod policy;
 
 pub mod engine;

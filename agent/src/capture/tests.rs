@@ -2,11 +2,24 @@
 
 use super::*;
 use crate::{
-    event::{Action, FileKey, PythonStack, Registration, Signal, decode::Stamp, testing::encode},
+    event::{
+        Action, Code, FileKey, NativeFrame, NativeResult, NativeStack, PythonStack, Reason,
+        Registration, Signal, StackCopy, decode::Stamp, testing::{encode, with_stack},
+    },
     process::{Module, ModuleKind, ServerFacts, unknown_dispositions},
 };
 
 const KEY: ProcessKey = ProcessKey { pid: 7, start: 70 };
+
+/// What an application may have on its stack.
+const SECRET: &[u8] = b"password";
+const STACK: StackCopy<'_> = StackCopy {
+    ip: 1,
+    sp: 2,
+    fp: u64::from_le_bytes(*b"password"),
+    lr: 3,
+    bytes: SECRET,
+};
 
 fn event(what: What) -> Event {
     Event {
@@ -62,6 +75,17 @@ fn records() -> Vec<(Event, Vec<u8>)> {
         contested: false,
         folded: 3,
         python: PythonStack::default(),
+        native: NativeStack {
+            result: NativeResult::Truncated(Reason::CopyEnded),
+            frames: vec![NativeFrame {
+                module: "libtakeover.so".into(),
+                code: Code::Module(ModuleKind::Other),
+                symbol: Some("reports_install".into()),
+                offset: 0x40,
+            }],
+            old_symbol: None,
+            new_symbol: Some("reports_on_signal".into()),
+        },
     };
     let file = FileKey {
         inode: 1,
@@ -85,6 +109,7 @@ fn records() -> Vec<(Event, Vec<u8>)> {
         .map(|what| {
             let event = event(what);
             let record = encode(stamp, &event).expect("a record can bring it");
+            let record = with_stack(&record, &STACK).unwrap_or(record);
             (event, record)
         })
         .collect()
@@ -123,7 +148,7 @@ fn every_kind_of_input_comes_back() {
             Input::of(&event).is_some(),
             matches!(event.what, What::Exited { .. })
         );
-        inputs.push(Input::of_record(&record));
+        inputs.push(Input::of_record(&record, &event).expect("it is kept"));
         told.push(event);
     }
     for event in looks() {
@@ -141,46 +166,73 @@ fn every_kind_of_input_comes_back() {
 /// Other people's files stay readable: the shape is a promise, and a new one takes a new number.
 #[test]
 fn the_format_is_the_one_that_was_promised() {
-    let written = text([Input::Gone(Instant(1), KEY), Input::of_record(&[0xab, 1])]);
+    let native = NativeStack {
+        old_symbol: Some("f".into()),
+        ..NativeStack::default()
+    };
+    let written = text([
+        Input::Gone(Instant(1), KEY),
+        Input::Record("ab01".to_owned()),
+        Input::Registration("ab01".to_owned(), native),
+    ]);
     assert_eq!(
         written,
-        "{\"sigblame_capture\":1,\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\"}\n\
+        "{\"sigblame_capture\":2,\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\"}\n\
          {\"gone\":[1,{\"pid\":7,\"start\":70}]}\n\
-         {\"record\":\"ab01\"}\n"
+         {\"record\":\"ab01\"}\n\
+         {\"registration\":[\"ab01\",{\"result\":\"none\",\"frames\":[],\"old_symbol\":\"f\",\
+         \"new_symbol\":null}]}\n"
     );
+}
+
+/// What lay on the stack stays out of the file, whatever it is; so do the registers, for any of
+/// them may hold a value of the application's.
+#[test]
+fn no_stack_is_kept() {
+    for (event, record) in records() {
+        let kept = Input::of_record(&record, &event).expect("it is kept");
+        let line = serde_json::to_string(&kept).expect("JSON");
+        assert!(!line.contains(&digits_of(SECRET)), "{line}");
+    }
 }
 
 /// The number is looked at before anything that another version may have named otherwise.
 #[test]
 fn another_versions_capture_is_refused_by_its_number() {
-    let other = "{\"sigblame_capture\":2,\"when\":\"tomorrow\"}\n";
-    assert!(refused(other).contains("format 2, this sigblame reads 1"));
+    for (format, rest) in [(1, ""), (3, ",\"when\":\"tomorrow\"")] {
+        let other = format!("{{\"sigblame_capture\":{format}{rest}}}\n");
+        let error = refused(&other);
+        let told = format!("format {format}, this sigblame reads 2: replay it with the version");
+        assert!(error.contains(&told), "{error}");
+    }
 }
 
 #[test]
 fn what_is_no_capture_is_refused() {
     assert_eq!(refused(""), "the capture is empty");
-    for text in ["{}\n", "\n", "hello\n", "{\"sigblame_capture\":1}\n"] {
+    for text in ["{}\n", "\n", "hello\n", "{\"sigblame_capture\":2}\n"] {
         let error = refused(text);
         assert!(error.starts_with("line 1 is not a line of"), "{error}");
     }
     let header =
-        "{\"sigblame_capture\":1,\"clock\":{\"offset\":0},\"restrict_signal\":\"maybe\"}\n";
+        "{\"sigblame_capture\":2,\"clock\":{\"offset\":0},\"restrict_signal\":\"maybe\"}\n";
     assert!(refused(header).contains("maybe"));
 }
 
 /// A line that is whole and wrong is damage, also where it is the last one.
 #[test]
 fn garbled_lines_are_refused_with_their_number() {
-    let (_, record) = records().swap_remove(0);
-    let good = Input::of_record(&record);
-    let short = Input::of_record(&record[..record.len() - 1]);
+    let (_, record) = records().swap_remove(1);
+    let good = Input::Record(digits_of(&record));
+    let short = Input::Record(digits_of(&record[..record.len() - 1]));
+    let fork = Input::Registration(digits_of(&record), NativeStack::default());
     let odd = Input::Record("abc".to_owned());
     let other = Input::Record("é0".to_owned());
     let sign = Input::Record("+f".to_owned());
     let few = Input::Inventory(Instant(1), KEY, vec![Disposition::default(); 3]);
     for (input, reason) in [
         (short, "bytes"),
+        (fork, "no registration"),
         (odd, "not hexadecimal"),
         (other, "not hexadecimal"),
         (sign, "not hexadecimal"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     event::{
-        Action, Disposition, Event, Frame, Instant, PythonStack, Registration, Signal, StackResult,
+        Action, Disposition, Event, Frame, Instant, NativeStack, PythonStack, Registration, Signal, StackResult,
         What,
     },
     process::{Found, Module, ModuleKind, Modules, ProcessKey, ServerFacts},
@@ -100,6 +100,7 @@ pub(super) fn set(
             frames,
             ..PythonStack::default()
         },
+        native: NativeStack::default(),
     };
     event(process, What::Registration(Box::new(registration)))
 }

@@ -5,11 +5,17 @@
 
 mod stack;
 
-use probe_abi::record::{Kind, RawDisposition, RawHeader, RawLifecycle, RawRegistration};
+use probe_abi::{
+    native::RawNative,
+    record::{Kind, RawDisposition, RawHeader, RawLifecycle, RawRegistration},
+};
 use thiserror::Error;
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, FromZeros as _, IntoBytes as _};
 
-use super::{Action, Disposition, Event, FileKey, Instant, Registration, Signal, What};
+use super::{
+    Action, Disposition, Event, FileKey, Instant, NativeStack, Registration, Signal, StackCopy,
+    What,
+};
 use crate::process::ProcessKey;
 
 /// Where a record stands in the stream: a gap in `sequence` on one `cpu` is a loss.
@@ -109,6 +115,45 @@ pub fn decode(bytes: &[u8]) -> Result<(Stamp, Event), DecodeError> {
     Ok((stamp, event))
 }
 
+/// The registers and the copy of the stack of a registration that [`decode`] takes; `None` where
+/// it has no registers.
+#[must_use]
+pub fn stack_copy(bytes: &[u8]) -> Option<StackCopy<'_>> {
+    let (raw, frames_end) = registration_of(bytes)?;
+    if raw.native.flags & RawNative::KNOWN == 0 {
+        return None;
+    }
+    let stack = bytes.get(frames_end..)?;
+    Some(StackCopy {
+        ip: raw.native.ip,
+        sp: raw.native.sp,
+        fp: raw.native.fp,
+        lr: raw.native.lr,
+        bytes: stack.get(..raw.native.size as usize)?,
+    })
+}
+
+/// A registration that [`decode`] takes, without its registers and its copy of the stack, which
+/// may hold secrets; `None` for any other record, which has none.
+#[must_use]
+pub fn without_stack(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (mut raw, frames_end) = registration_of(bytes)?;
+    raw.native = RawNative::new_zeroed();
+    raw.header.size = u32::try_from(frames_end).ok()?;
+    let frames = bytes.get(size_of_val(&raw)..frames_end)?;
+    Some([raw.as_bytes(), frames].concat())
+}
+
+/// A registration's fixed part, and where its frames end.
+fn registration_of(bytes: &[u8]) -> Option<(RawRegistration, usize)> {
+    let header: RawHeader = part(bytes, "the header").ok()?;
+    if header.kind != Kind::REGISTRATION {
+        return None;
+    }
+    let raw: RawRegistration = part(bytes, "a registration").ok()?;
+    Some((raw, size_of_val(&raw).checked_add(raw.python.size as usize)?))
+}
+
 fn part<T: FromBytes>(bytes: &[u8], part: &'static str) -> Result<T, DecodeError> {
     let read = T::read_from_prefix(bytes).map(|(value, _)| value);
     let (needed, length) = (size_of::<T>(), bytes.len());
@@ -167,6 +212,7 @@ fn registration(raw: &RawRegistration, frames: &[u8]) -> Result<Registration, De
         contested: raw.result >= 0 && !blockable(asked).same_effect(&blockable(new)),
         folded: raw.folded,
         python: stack::decode(&raw.python, frames)?,
+        native: NativeStack::default(),
     })
 }
 

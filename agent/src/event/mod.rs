@@ -1,6 +1,7 @@
 //! What happened: typed, owned, validated. Everything the core ever hears is an [`Event`].
 
 pub mod decode;
+mod native;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
@@ -8,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::native::{Code, NativeFrame, NativeResult, NativeStack, Reason, StackCopy};
 use crate::process::{Found, Modules, ProcessKey};
 
 /// Nanoseconds on `CLOCK_BOOTTIME`, the only clock of the core.
@@ -268,6 +270,9 @@ pub struct Registration {
     pub folded: u64,
     /// The calling thread's Python stack.
     pub python: PythonStack,
+    /// The calling thread's native stack. A record brings it raw; whoever has the process at
+    /// hand unwinds it and fills this in.
+    pub native: NativeStack,
 }
 
 /// How a Python stack came out.
@@ -324,6 +329,9 @@ pub struct PythonStack {
     pub frames: Vec<Frame>,
     /// Outer frames that are not in `frames`.
     pub left_out: u32,
+    /// Positions in `frames` of those that called native code, which entered the interpreter
+    /// anew for the frame before.
+    pub crossed: Vec<usize>,
 }
 
 /// One Python frame.

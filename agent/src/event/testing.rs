@@ -6,10 +6,11 @@ use probe_abi::{
     python::{RawFrame, RawStack, StackResult as Raw},
     record::{Kind, RawDisposition, RawFile, RawHeader, RawLifecycle, RawRegistration},
 };
-use zerocopy::{FromZeros, IntoBytes};
+use zerocopy::{FromBytes as _, FromZeros, IntoBytes};
 
 use super::{
-    Action, Disposition, Event, Frame, PythonStack, Registration, StackResult, What, decode::Stamp,
+    Action, Disposition, Event, Frame, PythonStack, Registration, StackCopy, StackResult, What,
+    decode::Stamp,
 };
 use crate::python::{Version, layout, text::CUT};
 
@@ -40,6 +41,27 @@ pub fn encode(stamp: Stamp, event: &Event) -> Option<Vec<u8>> {
     let at = std::mem::offset_of!(RawHeader, size);
     bytes.get_mut(at..at + 4)?.copy_from_slice(size.as_bytes());
     Some(bytes)
+}
+
+/// The same record of a registration with registers and a copy of the stack, whose length is a
+/// multiple of eight; `None` for any other record.
+#[must_use]
+pub fn with_stack(record: &[u8], copy: &StackCopy<'_>) -> Option<Vec<u8>> {
+    let (mut raw, frames) = RawRegistration::read_from_prefix(record).ok()?;
+    if raw.header.kind != Kind::REGISTRATION || !copy.bytes.len().is_multiple_of(8) {
+        return None;
+    }
+    let size = u32::try_from(copy.bytes.len()).ok()?;
+    raw.header.size = raw.header.size.checked_add(size)?;
+    raw.native = RawNative {
+        ip: copy.ip,
+        sp: copy.sp,
+        fp: copy.fp,
+        lr: copy.lr,
+        size,
+        flags: RawNative::KNOWN,
+    };
+    Some([raw.as_bytes(), frames, copy.bytes].concat())
 }
 
 /// The kernel's start of a process, at the beginning of its clock tick.
@@ -81,8 +103,9 @@ fn encode_lifecycle(header: RawHeader, what: &What) -> Option<Vec<u8>> {
 fn encode_registration(header: RawHeader, registration: &Registration) -> Option<Vec<u8>> {
     let mut frames = Vec::new();
     let mut before = None;
-    for frame in &registration.python.frames {
-        encode_frame(frame, before, &mut frames)?;
+    for (position, frame) in registration.python.frames.iter().enumerate() {
+        let crossed = registration.python.crossed.contains(&position);
+        encode_frame(frame, before, crossed, &mut frames)?;
         before = Some(frame);
     }
     let new = raw_disposition(&registration.new);
@@ -152,15 +175,21 @@ fn raw_stack(stack: &PythonStack, size: u32) -> Option<RawStack> {
 }
 
 /// One frame, as short as the probe makes it: what equals the frame before is left out.
-fn encode_frame(frame: &Frame, before: Option<&Frame>, bytes: &mut Vec<u8>) -> Option<()> {
+fn encode_frame(
+    frame: &Frame,
+    before: Option<&Frame>,
+    crossed: bool,
+    bytes: &mut Vec<u8>,
+) -> Option<()> {
     let mut raw = RawFrame::new_zeroed();
+    raw.flags = u16::from(crossed) * RawFrame::CROSSED;
     if (frame.file.as_str(), frame.function.as_str(), frame.line) == ("?", "?", None) {
-        raw.flags = RawFrame::UNREADABLE;
+        raw.flags |= RawFrame::UNREADABLE;
         bytes.extend(raw.as_bytes());
         return Some(());
     }
     if before == Some(frame) {
-        raw.flags = RawFrame::SAME_CODE;
+        raw.flags |= RawFrame::SAME_CODE;
         bytes.extend(raw.as_bytes());
         return Some(());
     }

@@ -152,9 +152,9 @@ pub struct DispositionRef {
 }
 
 impl DispositionRef {
-    /// With the owner that the process table resolved.
+    /// With the owner that the process table resolved, and the handler's symbol.
     #[must_use]
-    pub fn new(disposition: &Disposition, owner: Option<&str>) -> Self {
+    pub fn new(disposition: &Disposition, owner: Option<&str>, symbol: Option<&str>) -> Self {
         let kind = match disposition.action {
             Action::Default => "default",
             Action::Ignore => "ignore",
@@ -163,7 +163,7 @@ impl DispositionRef {
         Self {
             kind: kind.to_owned(),
             owner: owner.map(str::to_owned),
-            symbol: None,
+            symbol: symbol.map(str::to_owned),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Turns what the table knows into what users see. Pure.
 
 use crate::{
-    event::{Frame, Signal},
+    event::{self, Disposition, Frame, NativeStack, Signal},
     policy::{
         finding::{
-            ApplicationRef, Blame, ChangeRef, DispositionRef, Evidence, NativeRef, Outcome,
+            ApplicationRef, Blame, ChangeRef, DispositionRef, Evidence, NativeFrame, NativeRef,
+            Outcome,
             PythonRef, ServerRef, SignalRef, ThreadRef, WorkerRef, flag_names,
         },
         rules::Restriction,
@@ -55,8 +56,16 @@ pub fn evidence(change: &Change, restriction: Restriction) -> Option<Evidence> {
             main: change.tid == process.key.pid,
         },
         change: ChangeRef {
-            old: side(&change.registration.old, change.old_owner.as_ref()),
-            new: side(&change.registration.new, change.new_owner.as_ref()),
+            old: side(
+                &change.registration.old,
+                change.old_owner.as_ref(),
+                change.registration.native.old_symbol.as_deref(),
+            ),
+            new: side(
+                &change.registration.new,
+                change.new_owner.as_ref(),
+                change.registration.native.new_symbol.as_deref(),
+            ),
             flags: flag_names(change.registration.new.flags),
             contested: change.registration.contested,
         },
@@ -68,11 +77,7 @@ pub fn evidence(change: &Change, restriction: Restriction) -> Option<Evidence> {
             frames: frames.clone(),
             left_out: python.left_out,
         },
-        // The native stack is not captured yet: the record has no room for it, and says so.
-        native: NativeRef {
-            result: "none".to_owned(),
-            frames: Vec::new(),
-        },
+        native: native_ref(&change.registration.native),
         blame: blame(change),
         container: process
             .found
@@ -81,8 +86,20 @@ pub fn evidence(change: &Change, restriction: Restriction) -> Option<Evidence> {
     })
 }
 
-fn side(disposition: &crate::event::Disposition, owner: Option<&Owner>) -> DispositionRef {
-    DispositionRef::new(disposition, owner.and_then(Owner::name))
+fn side(disposition: &Disposition, owner: Option<&Owner>, symbol: Option<&str>) -> DispositionRef {
+    DispositionRef::new(disposition, owner.and_then(Owner::name), symbol)
+}
+
+fn native_ref(stack: &NativeStack) -> NativeRef {
+    let frame = |frame: &event::NativeFrame| NativeFrame {
+        module: frame.module.to_string(),
+        symbol: frame.symbol.as_deref().map(str::to_owned),
+        offset: frame.offset,
+    };
+    NativeRef {
+        result: stack.result.to_string(),
+        frames: stack.frames.iter().map(frame).collect(),
+    }
 }
 
 /// The first frame outside the standard library, and the foreign module that owns the handler.

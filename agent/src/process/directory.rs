@@ -37,15 +37,20 @@ pub enum ScanError {
 
 /// The directory of a process. What it gives is `None` when the process is gone.
 #[derive(Clone, Debug)]
-pub(super) struct Directory {
+pub(crate) struct Directory {
     pid: u32,
     path: PathBuf,
 }
 
 impl Directory {
-    pub(super) fn new(proc_root: &Path, pid: u32) -> Self {
+    pub(crate) fn new(proc_root: &Path, pid: u32) -> Self {
         let path = proc_root.join(pid.to_string());
         Self { pid, path }
+    }
+
+    /// The way to the root of its file system.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.path.join("root")
     }
 
     /// Whether there is such a process, a zombie included.
@@ -107,7 +112,7 @@ impl Directory {
     /// wants `CAP_CHECKPOINT_RESTORE` (5.9) or `CAP_SYS_ADMIN`. The path below the process's
     /// root may lead to another file by now, so there the inode has to be the mapped one; the
     /// device need not be: overlay and btrfs show another one in `maps` than in `stat(2)`.
-    pub(super) fn open(&self, mapping: &Mapping, file: FileId) -> Option<(File, PathBuf)> {
+    pub(crate) fn open(&self, mapping: &Mapping, file: FileId) -> Option<(File, PathBuf)> {
         let range = format!("map_files/{:x}-{:x}", mapping.start, mapping.end);
         let direct = self.path.join(range);
         if let Ok(open) = files::open(&direct) {

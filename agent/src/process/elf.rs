@@ -11,7 +11,7 @@ use object::{
 use thiserror::Error;
 
 /// Little endian, like every architecture we support.
-pub(super) const E: LittleEndian = LittleEndian;
+pub(crate) const E: LittleEndian = LittleEndian;
 /// Sections of a file. Linked files have some forty.
 const SECTIONS_MAX: u16 = 4_096;
 /// Segments of a file. Linked files have some ten.
@@ -106,15 +106,15 @@ impl Image {
 }
 
 /// A parsed file: headers only, the rest on demand.
-pub(super) struct Elf<'d, R: ReadRef<'d>> {
+pub(crate) struct Elf<'d, R: ReadRef<'d>> {
     data: R,
     sections: &'d [SectionHeader64<LittleEndian>],
     names: &'d [u8],
-    pub(super) image: Image,
+    pub(crate) image: Image,
 }
 
 impl<'d, R: ReadRef<'d>> Elf<'d, R> {
-    pub(super) fn parse(data: R) -> Result<Self, ElfError> {
+    pub(crate) fn parse(data: R) -> Result<Self, ElfError> {
         let header = FileHeader64::<LittleEndian>::parse(data)?;
         header.endian()?;
         // Beyond these, or zero, the real count stands elsewhere and is a claim of any size.
@@ -157,10 +157,59 @@ impl<'d, R: ReadRef<'d>> Elf<'d, R> {
     }
 
     fn data_of(&self, section: &SectionHeader64<LittleEndian>) -> Result<&'d [u8], ElfError> {
-        if section.sh_type(E) != elf::SHT_NOBITS && section.sh_size(E) > TABLE_MAX {
+        self.data_within(section, TABLE_MAX)
+    }
+
+    fn data_within(
+        &self,
+        section: &SectionHeader64<LittleEndian>,
+        limit: u64,
+    ) -> Result<&'d [u8], ElfError> {
+        if section.sh_type(E) != elf::SHT_NOBITS && section.sh_size(E) > limit {
             return Err(ElfError::TooLarge("tables"));
         }
         Ok(section.data(E, self.data)?)
+    }
+
+    /// The address and the bytes of the section with this name; `None` where there is none. A
+    /// file with its debug information only has the sections, but not their bytes.
+    pub(crate) fn section(
+        &self,
+        name: &[u8],
+        limit: u64,
+    ) -> Result<Option<(u64, &'d [u8])>, ElfError> {
+        let named = |s: &&SectionHeader64<_>| text(self.names, s.sh_name(E)) == Some(name);
+        match self.sections.iter().find(named) {
+            Some(s) => Ok(Some((s.sh_addr(E), self.data_within(s, limit)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The symbols of a table, and the section with their names, which is not read as a whole;
+    /// `None` where there is no such table.
+    pub(crate) fn table(
+        &self,
+        kind: elf::SectionType,
+        limit: u64,
+    ) -> Result<Option<(&'d [Sym64<LittleEndian>], usize)>, ElfError> {
+        let Some(table) = self.sections.iter().find(|s| s.sh_type(E) == kind) else {
+            return Ok(None);
+        };
+        self.data_within(table, limit)?;
+        let symbols = table.data_as_array(E, self.data)?;
+        Ok(Some((symbols, table.sh_link(E) as usize)))
+    }
+
+    /// The beginning of a name in a section of names.
+    pub(crate) fn name_at(&self, names: usize, at: u32, limit: u64) -> Option<&'d [u8]> {
+        let (offset, size) = self.sections.get(names)?.file_range(E)?;
+        let start = offset.checked_add(at.into())?;
+        let end = offset.checked_add(size)?.min(start.checked_add(limit)?);
+        let size = end.checked_sub(start)?;
+        let whole = self.data.read_bytes_at_until(start..end, 0);
+        whole
+            .or_else(|()| self.data.read_bytes_at(start, size))
+            .ok()
     }
 
     /// The symbols of a table (`SHT_DYNSYM`, `SHT_SYMTAB`); none where there is no such table.

@@ -63,7 +63,7 @@ pub fn open(path: &Path) -> Result<File, FileError> {
 }
 
 /// Reads at positions, and keeps the operating system's error, which `object` has no place for.
-struct Reader<'f> {
+pub(crate) struct Reader<'f> {
     file: &'f File,
     size: u64,
     position: u64,
@@ -117,7 +117,7 @@ impl ReadCacheOps for Reader<'_> {
 
 /// What tells two states of files apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Identity {
+pub(crate) struct Identity {
     device: u64,
     inode: u64,
     size: u64,
@@ -132,6 +132,31 @@ impl From<&Metadata> for Identity {
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
+    }
+}
+
+impl Identity {
+    /// Of an open file, with what else is known of it.
+    pub(crate) fn of(file: &File) -> Result<(Self, Metadata), FileError> {
+        let metadata = file.metadata()?;
+        Ok((Self::from(&metadata), metadata))
+    }
+}
+
+/// Reads parts of a file; the outer error is the operating system's.
+pub(crate) fn read<'f, T>(
+    file: &'f File,
+    metadata: &Metadata,
+    parts: impl FnOnce(&ReadCache<Reader<'f>>) -> T,
+) -> Result<T, FileError> {
+    if metadata.len() > SIZE_MAX {
+        return Err(FileError::TooLarge(metadata.len()));
+    }
+    let cache = ReadCache::new(Reader::new(file, metadata.len()));
+    let value = parts(&cache);
+    match cache.into_inner().error {
+        Some(error) => Err(error.into()),
+        None => Ok(value),
     }
 }
 
@@ -180,14 +205,7 @@ impl FileCache {
             entry.used = self.clock;
             return Ok(entry.facts.clone()?);
         }
-        if metadata.len() > SIZE_MAX {
-            return Err(FileError::TooLarge(metadata.len()));
-        }
-        let cache = ReadCache::new(Reader::new(file, metadata.len()));
-        let facts = facts::facts(&cache).map(Arc::new);
-        if let Some(error) = cache.into_inner().error {
-            return Err(error.into());
-        }
+        let facts = read(file, &metadata, |data| facts::facts(data).map(Arc::new))?;
         // What was read while the file changed is not worth remembering.
         if Identity::from(&file.metadata()?) == identity {
             self.remember(identity, facts.clone());

@@ -1,7 +1,7 @@
 //! Who: processes, their identity, their part in a server, and what is mapped in them.
 
 pub mod command;
-mod directory;
+pub(crate) mod directory;
 pub mod elf;
 pub mod facts;
 pub mod files;

@@ -221,7 +221,7 @@ fn is_standard_library(file: &str, version: Option<(u8, u8)>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Disposition;
+    use crate::event::{Disposition, NativeStack};
 
     fn module(kind: ModuleKind) -> Owner {
         Owner::Module {
@@ -254,6 +254,7 @@ mod tests {
                     .collect(),
                 ..PythonStack::default()
             },
+            native: NativeStack::default(),
         }
     }
 

@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::event::FileKey;
+use crate::{event::FileKey, native::Space};
 
 use super::{
     Found, ModuleKind, Modules, ProcessKey, ServerFacts, command,
@@ -105,9 +105,9 @@ impl Scanner {
         self.look_again(pid)
     }
 
-    /// What is mapped in a process of an httpd now; `None` when it is gone, runs another program
-    /// or cannot be read.
-    pub fn modules(&mut self, key: ProcessKey) -> Option<Modules> {
+    /// What is mapped in a process of an httpd now, and where its code is; `None` when it is gone,
+    /// runs another program or cannot be read.
+    pub fn modules(&mut self, key: ProcessKey) -> Option<(Modules, Space)> {
         self.seen.clear();
         let directory = self.directory(key.pid);
         // The helpers of a server (piped logs) register as httpd, and run their own program
@@ -117,10 +117,13 @@ impl Scanner {
         if !same()? || !self.is_httpd(&program) {
             return None;
         }
-        let mapped = self.mapped(&directory).ok()??;
+        let text = directory.maps().ok()??;
+        let mapped = self.group(&directory, &text);
+        let facts = |mapping: &Mapping, file| self.facts(&directory, mapping, file);
+        let space = Space::new(proc::mappings(&text), facts);
         // A process that ends gives its memory back before anything else, perhaps while we read:
         // what is not mapped then is no anonymous memory. Only with it does the program go.
-        (directory.runs(&program) && same()?).then(|| modules::modules(&mapped))
+        (directory.runs(&program) && same()?).then(|| (modules::modules(&mapped), space))
     }
 
     /// Whether a process runs httpd; `None` when it is gone or cannot be read.
@@ -223,16 +226,27 @@ impl Scanner {
         let Some(text) = directory.maps()? else {
             return Ok(None);
         };
-        let facts = |mapping: &Mapping, file: FileId| {
-            if let Some(facts) = self.seen.get(&file) {
-                return facts.clone();
-            }
-            let (open, _) = directory.open(mapping, file)?;
-            let facts = self.files.facts(&open).ok();
-            self.seen.insert(file, facts.clone());
-            facts
-        };
-        Ok(Some(modules::group(proc::mappings(&text), facts)))
+        Ok(Some(self.group(directory, &text)))
+    }
+
+    fn group(&mut self, directory: &Directory, text: &str) -> Vec<Mapped> {
+        let facts = |mapping: &Mapping, file| self.facts(directory, mapping, file);
+        modules::group(proc::mappings(text), facts)
+    }
+
+    fn facts(
+        &mut self,
+        directory: &Directory,
+        mapping: &Mapping,
+        file: FileId,
+    ) -> Option<Arc<FileFacts>> {
+        if let Some(facts) = self.seen.get(&file) {
+            return facts.clone();
+        }
+        let (open, _) = directory.open(mapping, file)?;
+        let facts = self.files.facts(&open).ok();
+        self.seen.insert(file, facts.clone());
+        facts
     }
 }
 

@@ -147,16 +147,16 @@ fn modules_are_those_of_the_same_process() {
         pid: 10,
         start: 100,
     };
-    assert_eq!(scanner.modules(key).expect("modules").0.len(), 4);
+    assert_eq!(scanner.modules(key).expect("modules").0.0.len(), 4);
     tree.map(10, &["/usr/sbin/httpd"]);
-    assert_eq!(scanner.modules(key).expect("modules").0.len(), 1);
+    assert_eq!(scanner.modules(key).expect("modules").0.0.len(), 1);
     let reused = ProcessKey { pid: 10, start: 99 };
-    assert_eq!(scanner.modules(reused), None);
+    assert_eq!(scanner.modules(reused).map(|found| found.0), None);
     let gone = ProcessKey {
         pid: 11,
         start: 100,
     };
-    assert_eq!(scanner.modules(gone), None);
+    assert_eq!(scanner.modules(gone).map(|found| found.0), None);
 }
 
 /// A piped log registers as httpd's child, and runs its own program when we look.
@@ -168,7 +168,7 @@ fn another_programs_maps_are_not_httpds() {
         pid: 10,
         start: 100,
     };
-    assert_eq!(scanner(&tree).modules(key), None);
+    assert_eq!(scanner(&tree).modules(key).map(|found| found.0), None);
 }
 
 /// Under `root`, another file may stand where the mapped one was.
@@ -244,7 +244,7 @@ fn our_own_process() {
     let directory = scanner.directory(pid);
     let start = directory.stat().expect("readable").expect("alive").start;
     let key = ProcessKey { pid, start };
-    assert_eq!(scanner.modules(key), None, "a test is no httpd");
+    assert_eq!(scanner.modules(key).map(|found| found.0), None, "a test is no httpd");
     let mapped = scanner.mapped(&directory).expect("readable");
     let modules = modules::modules(&mapped.expect("alive"));
     assert!(modules.has(ModuleKind::Libc));

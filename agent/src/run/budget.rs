@@ -1,5 +1,5 @@
-//! How much time one process may cost us: reading its maps stops the loop, and an application
-//! chooses both how often that is due and how long it takes.
+//! How much time one process may cost us: reading its maps and unwinding its stacks stops the
+//! loop, and an application chooses both how often that is due and how long it takes.
 
 use std::{
     collections::HashMap,
@@ -10,8 +10,9 @@ use crate::process::ProcessKey;
 
 /// One part in so many of the time may go into one process.
 const PART: u32 = 20;
-/// How far ahead of its share a process may be: fifty reads of a millisecond.
-const AHEAD: Duration = Duration::from_secs(1);
+/// How far ahead of its share a process may be: a fifth of a second, in which the files on its
+/// first stacks are read.
+const AHEAD: Duration = Duration::from_secs(4);
 
 /// What each process has cost, as the moment by which that is within its share.
 #[derive(Debug, Default)]

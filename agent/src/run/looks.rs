@@ -5,7 +5,7 @@ use std::time::Instant as Moment;
 
 use super::{Agent, clock};
 use crate::{
-    event::{Event, Instant, What},
+    event::{Event, Instant, Registration, StackCopy, What, decode},
     process::{Modules, ProcessKey, Role},
 };
 
@@ -13,32 +13,78 @@ use crate::{
 const GENERATIONS: usize = 8;
 
 impl Agent {
-    /// Finds out what is missing before a registration is taken in: the process itself, or the
-    /// module that its handler lies in.
-    pub(super) fn prepare(&mut self, event: &Event) {
+    /// Finds out what is missing before a registration is taken in: the process itself, the
+    /// module that its handler lies in, and who called whom.
+    pub(super) fn prepare(&mut self, event: &mut Event, record: &[u8]) {
         let key = event.process;
         let known = self.engine.table.get(key).is_some();
-        if known && self.engine.table.knows_handlers(event) {
-            return;
-        }
         if !known {
             self.look_up_from(key, event.when);
+        } else if !self.engine.table.knows_handlers(event) {
+            let modules = if self.budget.allows(key, Moment::now()) {
+                self.read(key, event.when)
+            } else {
+                // It registers in a loop, and nowhere that is mapped from a file: what was read
+                // some milliseconds ago stands for what is mapped now.
+                let process = self.engine.table.get(key).filter(|p| p.found.is_some());
+                process.map(|p| p.modules.clone())
+            };
+            self.mapped(key, event.when, modules);
+        }
+        let when = event.when;
+        if let What::Registration(registration) = &mut event.what
+            && let Some(copy) = decode::stack_copy(record)
+        {
+            self.unwind(key, when, registration, copy);
+        }
+    }
+
+    /// Fills in a registration's native stack.
+    fn unwind(
+        &mut self,
+        key: ProcessKey,
+        when: Instant,
+        registration: &mut Registration,
+        copy: StackCopy<'_>,
+    ) {
+        let Some(role) = self.engine.table.get(key).map(|process| process.role) else {
+            return;
+        };
+        if role == Role::Child {
+            // It is counted only.
             return;
         }
+        let mut is_new = false;
+        if !self.unwound.knows(key, Moment::now()) {
+            is_new = true;
+            self.look_for_code(key, when);
+        }
         let now = Moment::now();
-        let modules = if self.budget.allows(key, now) {
-            let modules = self.read(key, event.when);
-            self.budget.spent(key, now, now.elapsed());
-            modules
-        } else {
-            // It registers in a loop, and nowhere that is mapped from a file: what was read some
-            // milliseconds ago stands for what is mapped now.
-            let process = self.engine.table.get(key).filter(|p| p.found.is_some());
-            process.map(|p| p.modules.clone())
+        let may_read = self.budget.allows(key, now);
+        let (mut stack, unknown) = self.unwound.unwind(key, registration, copy, may_read);
+        self.budget.spent(key, now, now.elapsed());
+        if unknown && !is_new && self.look_for_code(key, when) {
+            (stack, _) = self.unwound.unwind(key, registration, copy, may_read);
+        }
+        registration.native = stack;
+    }
+
+    /// Reads where code lies in a process. Whether it could.
+    fn look_for_code(&mut self, key: ProcessKey, when: Instant) -> bool {
+        let Some(modules) = self.read(key, when) else {
+            return false;
         };
+        let process = self.engine.table.get(key);
+        if process.is_some_and(|process| process.modules != modules) {
+            self.mapped(key, when, Some(modules));
+        }
+        true
+    }
+
+    fn mapped(&mut self, key: ProcessKey, when: Instant, modules: Option<Modules>) {
         if let Some(modules) = modules {
             self.whole(Event {
-                when: event.when,
+                when,
                 process: key,
                 tid: key.pid,
                 what: What::Mapped(modules),
@@ -69,19 +115,31 @@ impl Agent {
         }
     }
 
-    /// Reads what is mapped in a known process now.
+    /// Reads what is mapped in a known process now, unless it has cost too much already.
     fn read(&mut self, key: ProcessKey, when: Instant) -> Option<Modules> {
+        let now = Moment::now();
+        if !self.budget.allows(key, now) {
+            return None;
+        }
+        let modules = self.try_read(key, when);
+        self.budget.spent(key, now, now.elapsed());
+        modules
+    }
+
+    fn try_read(&mut self, key: ProcessKey, when: Instant) -> Option<Modules> {
+        let (modules, space) = self.watch.modules(key)?;
+        self.unwound.learn(key, space, Moment::now());
         let process = self.engine.table.get(key)?;
         // A server that restarts loads its modules anew, at other addresses; its children will
         // inherit them, and the interpreter with them. Of a forked process nothing else is known
         // yet: its title, its container, its id inside that.
-        if (process.role == Role::Master || process.found.is_none())
+        let is_other = process.role == Role::Master && process.modules != modules;
+        if (is_other || process.found.is_none())
             && let Some(found) = self.watch.look(key.pid, when)
         {
             self.whole(found);
-            return self.engine.table.get(key).map(|p| p.modules.clone());
         }
-        self.watch.modules(key)
+        Some(modules)
     }
 
     /// Looks at the candidates whose time has come.

@@ -9,6 +9,7 @@ mod garbled;
 mod keep;
 mod looks;
 mod tell;
+mod unwound;
 mod watch;
 
 use std::{
@@ -27,7 +28,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 pub use self::tell::{Output, Tell};
-use self::{budget::Budget, garbled::Garbled, keep::Keep, watch::Watch};
+use self::{budget::Budget, garbled::Garbled, keep::Keep, unwound::Unwound, watch::Watch};
 use crate::{
     capture::Input,
     config::Config,
@@ -60,6 +61,7 @@ pub struct Agent {
     garbled: Garbled,
     keep: Keep,
     budget: Budget,
+    unwound: Unwound,
     /// The ring was empty when it was left.
     drained: bool,
     /// Bytes that were read since it was.
@@ -93,6 +95,7 @@ impl Agent {
             garbled: Garbled::default(),
             keep: Keep::default(),
             budget: Budget::default(),
+            unwound: Unwound::new(&config.proc_root),
             drained: true,
             backlog: 0,
             stale: false,
@@ -257,7 +260,7 @@ impl Agent {
             self.tell.lost(Stage::Ring, lost);
             self.stale = true;
         }
-        let event = match decode::decode(bytes) {
+        let mut event = match decode::decode(bytes) {
             Ok((_, event)) => event,
             Err(reason) => {
                 self.tell.lost(Stage::Decode, 1);
@@ -266,8 +269,10 @@ impl Agent {
             }
         };
         self.tell.delay(clock::now().seconds_since(event.when));
+        if let What::Registration(_) = event.what {
+            self.prepare(&mut event, bytes);
+        }
         match &event.what {
-            What::Registration(_) => self.prepare(&event),
             // A server that was not looked at yet: its workers may be gone before they are.
             What::Forked { .. } if self.engine.table.get(event.process).is_none() => {
                 self.look_up_from(event.process, event.when);
@@ -275,7 +280,7 @@ impl Agent {
             What::Executed { file } => self.watch.executed(event.process, *file),
             _ => {}
         }
-        self.keep.keep(|| Some(Input::of_record(bytes)));
+        self.keep.keep(|| Input::of_record(bytes, &event));
         self.step(event)
     }
 
@@ -294,6 +299,9 @@ impl Agent {
         if let What::Exited { .. } = event.what {
             self.watch.gone(event.process);
             self.budget.forget(event.process);
+        }
+        if let What::Exited { .. } | What::Executed { .. } = event.what {
+            self.unwound.forget(event.process);
         }
         let step = self.engine.step(event);
         self.tell

@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     event::{Dispositions, Event, FileKey, Instant, What},
+    native::Space,
     probe::maps::{Controls, Interpreter},
     process::{
         Modules, ProcessKey,
@@ -230,8 +231,8 @@ impl Watch {
         self.admit(look, when)
     }
 
-    /// What is mapped in a process now.
-    pub(super) fn modules(&mut self, key: ProcessKey) -> Option<Modules> {
+    /// What is mapped in a process now, and where its code is.
+    pub(super) fn modules(&mut self, key: ProcessKey) -> Option<(Modules, Space)> {
         self.scanner.modules(key)
     }
 

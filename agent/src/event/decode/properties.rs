@@ -1,7 +1,7 @@
 //! Properties: any bytes decode or err, what was encoded comes back.
 
 use probe_abi::miss::Miss;
-use proptest::{collection::vec, option, prelude::*};
+use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 
 use super::*;
 use crate::event::{Frame, PythonStack, StackResult, testing::encode};
@@ -51,10 +51,12 @@ fn python_stack() -> impl Strategy<Value = PythonStack> {
             .collect()
     });
     let flags = any::<(bool, bool, u32)>();
+    let crossed = subsequence((0..48).collect::<Vec<usize>>(), 0..8);
     let interpreter = option::of(0..i64::MAX);
-    (result, frames, flags, interpreter, any::<bool>()).prop_map(
-        |(result, frames, (thread_known, ambiguous, left_out), interpreter, known)| {
+    (result, frames, flags, interpreter, any::<bool>(), crossed).prop_map(
+        |(result, frames, (thread_known, ambiguous, left_out), interpreter, known, mut crossed)| {
             let mut frames: Vec<Frame> = frames;
+            crossed.retain(|at| *at < frames.len());
             if !known {
                 // Without a version there is no line.
                 frames.iter_mut().for_each(|frame| frame.line = None);
@@ -68,6 +70,7 @@ fn python_stack() -> impl Strategy<Value = PythonStack> {
                 ambiguous,
                 frames,
                 left_out,
+                crossed,
             }
         },
     )
@@ -91,6 +94,7 @@ fn event() -> impl Strategy<Value = Event> {
                 contested: contested && errno == 0,
                 folded,
                 python,
+                native: NativeStack::default(),
             }))
         });
     let what = prop_oneof![

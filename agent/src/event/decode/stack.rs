@@ -26,14 +26,16 @@ pub(super) fn decode(raw: &RawStack, bytes: &[u8]) -> Result<PythonStack, Decode
         Raw(result) => return Err(DecodeError::UnknownResult { result }),
     };
     let version = layout::version(raw.version);
+    let (frames, crossed) = frames(raw.frames, bytes, version.and_then(linetable::Kind::of))?;
     Ok(PythonStack {
         result,
         version: version.map(|version| (version.major, version.minor)),
         interpreter: (raw.interpreter >= 0).then_some(raw.interpreter),
         thread_known: raw.flags & RawStack::THREAD_KNOWN != 0,
         ambiguous: raw.flags & RawStack::AMBIGUOUS != 0,
-        frames: frames(raw.frames, bytes, version.and_then(linetable::Kind::of))?,
+        frames,
         left_out: raw.left_out,
+        crossed,
     })
 }
 
@@ -52,10 +54,11 @@ fn frames(
     count: u32,
     mut bytes: &[u8],
     kind: Option<linetable::Kind>,
-) -> Result<Vec<Frame>, DecodeError> {
+) -> Result<(Vec<Frame>, Vec<usize>), DecodeError> {
     // A frame takes its fixed part at least, whatever the count says.
     let room = bytes.len() / size_of::<RawFrame>();
     let mut frames = Vec::with_capacity(room.min(count as usize));
+    let mut crossed = Vec::new();
     let mut before: Option<Code<'_>> = None;
     for frame in 0..count {
         let overrun = |needed| {
@@ -83,6 +86,9 @@ fn frames(
             linetable::line(kind, table, first, raw.instruction, cut)
         });
         let (file, function) = (code.file.clone(), code.function.clone());
+        if raw.flags & RawFrame::CROSSED != 0 {
+            crossed.push(frames.len());
+        }
         frames.push(Frame {
             file,
             line,
@@ -92,7 +98,7 @@ fn frames(
         bytes = rest;
     }
     match bytes.len() {
-        0 => Ok(frames),
+        0 => Ok((frames, crossed)),
         left => Err(DecodeError::FramesUnderrun {
             frames: count,
             left,

@@ -1,0 +1,23 @@
+//! The native stack: which code made a system call, and who had called that.
+//!
+//! A record holds the caller's registers and a copy of its stack. They are unwound by the tables
+//! that the compiler wrote for exceptions (`.eh_frame`), which every distribution keeps in its
+//! files, so that no frame pointers are needed. The files are an application's: sizes are claims,
+//! the work on each frame is bounded, and what makes no sense ends the stack with a reason.
+//!
+//! `registers`, `cfi`, `unwind`, `space` and `symbols` only think; `binaries`, `debug` and `vdso`
+//! read files.
+
+mod binaries;
+mod cfi;
+mod debug;
+mod registers;
+mod space;
+mod symbols;
+mod unwind;
+mod vdso;
+
+pub use self::{
+    binaries::{Binaries, Want, failed},
+    space::Space,
+};
