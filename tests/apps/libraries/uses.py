@@ -10,8 +10,8 @@ import traceback
 
 from recording import Recorder
 
-FLAT = "a,b\n1,2\n3,4\n"
 CRASHES = [signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSEGV]
+GO = [signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV, signal.SIGPIPE, signal.SIGURG]
 
 
 def polars(recorder):
@@ -37,55 +37,56 @@ def pycurl(recorder):
 
 
 def pyarrow(recorder):
-    """On the main thread it takes SIGINT while it reads a file, so that Ctrl-C can stop it."""
+    """On the main thread it takes SIGINT from Python's handler while it reads a file."""
     import io
 
     from pyarrow import csv
 
-    source = io.BytesIO(FLAT.encode())
+    # Ctrl-C works again, as when the application runs in a terminal.
+    signal.signal(recorder.here(signal.SIGINT, [signal.SIGINT]), signal.default_int_handler)
+    source = io.BytesIO(b"item,price\na,1\nb,2\n")
     table = csv.read_csv(recorder.here(source, [signal.SIGINT]))
     recorder.note("%d rows" % table.num_rows)
 
 
 def gevent(recorder):
-    """Its default loop, libev, takes SIGCHLD for a moment when it is made."""
+    """Its default loop, libev, takes SIGCHLD for a moment; a watcher takes its signal for good."""
     import gevent
 
     gevent.sleep(recorder.here(0.01, [signal.SIGCHLD]))
+    watcher = gevent.signal_handler(recorder.here(signal.SIGUSR2, [signal.SIGUSR2]), print)
+    watcher.cancel(*recorder.here((), [signal.SIGUSR2]))
     recorder.note("gevent " + gevent.__version__)
 
 
-def gevent_signal(recorder):
-    """A signal watcher, from the thread's own greenlet."""
-    import gevent
-
-    watcher = gevent.signal_handler(recorder.here(signal.SIGUSR2, [signal.SIGUSR2]), print)
-    recorder.here(None, [signal.SIGUSR2]); watcher.cancel()  # noqa: E702
-
-
 def greenlet(recorder):
-    """The same inside of greenlets, whose stacks are copied in and out of the thread's."""
+    """A library in C, called inside of greenlets, whose stacks are copied in and out.
+
+    Half of them are inside of each other, and the innermost switches away before it calls.
+    """
+    from gevent import monkey
+
+    monkey.patch_all()
+    import ctypes
+    import os
+    import time
+
     import gevent
-    import gevent.pool
 
-    def watch(depth):
+    library = ctypes.CDLL(os.path.join(os.path.dirname(__file__), "libtakeover.so"))
+
+    def call(depth):
         if depth:
-            return watch(depth - 1)
-        gevent.sleep(0.01)
-        number = recorder.here(signal.SIGUSR2, [signal.SIGUSR2])
-        return gevent.signal_handler(number, print)
+            return call(depth - 1)
+        # gevent's: the greenlet's stack is moved out of the way, and another greenlet runs.
+        time.sleep(0.01)
+        return library.reports_start(recorder.here(signal.SIGUSR2, [signal.SIGUSR2]))
 
-    def give_back(watcher):
-        gevent.sleep(0.01)
-        watcher.cancel(*recorder.here((), [signal.SIGUSR2]))
+    def nest(depth):
+        return gevent.spawn(nest, depth - 1).get() if depth else call(3)
 
-    for depth in (0, 30):
-        watcher = gevent.spawn(watch, depth).get()
-        gevent.spawn(give_back, watcher).get()
-    pool = gevent.pool.Pool(8)
-    watchers = pool.map(watch, range(8))
-    for watcher in watchers:
-        watcher.cancel(*recorder.here((), [signal.SIGUSR2]))
+    gevent.joinall([gevent.spawn(call, depth) for depth in (0, 1, 2, 30)], raise_error=True)
+    gevent.joinall([gevent.spawn(nest, depth) for depth in (1, 2, 3, 4)], raise_error=True)
 
 
 def uvloop(recorder):
@@ -142,16 +143,20 @@ def curses(recorder):
     """Takes what ends or stops a program, to put the screen back before."""
     import curses
 
-    curses.setupterm("xterm", sys.stderr.fileno())
+    curses.setupterm("xterm", 2)
     recorder.here(None, [signal.SIGINT, signal.SIGTERM, signal.SIGTSTP]); curses.initscr()  # noqa: E702
     curses.endwin()
 
 
 def tls_client(recorder):
-    """A library in Go: its runtime takes several signals when it is loaded."""
-    recorder.here(None, []); import tls_client  # noqa: E702
+    """A library in Go, loaded by its first request: Go's runtime takes several signals then."""
+    import tls_client
+
     session = tls_client.Session(client_identifier="chrome_112")
-    recorder.note(type(session).__name__)
+    try:
+        session.get(recorder.here("https://127.0.0.1:1/", GO))
+    except tls_client.exceptions.TLSClientException as error:
+        recorder.note(str(error))
 
 
 def jpype(recorder):
