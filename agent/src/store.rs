@@ -170,7 +170,13 @@ fn weight(finding: &Finding) -> usize {
     const FIXED: usize = 2 << 10;
     let frames = &finding.evidence.python.frames;
     let names = frames.iter().map(|f| f.file.len() + f.function.len());
-    FIXED + size_of_val(&**frames) + names.sum::<usize>()
+    let native = &finding.evidence.native.frames;
+    let symbol = |symbol: &String| symbol.len();
+    let symbols = native
+        .iter()
+        .map(|f| f.module.len() + f.code.len() + f.symbol.as_ref().map_or(0, symbol));
+    let parts = size_of_val(&**frames) + size_of_val(&**native);
+    FIXED + parts + names.chain(symbols).sum::<usize>()
 }
 
 #[cfg(test)]

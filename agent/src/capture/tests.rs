@@ -4,7 +4,9 @@ use super::*;
 use crate::{
     event::{
         Action, Code, FileKey, NativeFrame, NativeResult, NativeStack, PythonStack, Reason,
-        Registration, Signal, StackCopy, decode::Stamp, testing::{encode, with_stack},
+        Registration, Signal, StackCopy,
+        decode::Stamp,
+        testing::{encode, with_stack},
     },
     process::{Module, ModuleKind, ServerFacts, unknown_dispositions},
 };

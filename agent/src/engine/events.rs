@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     event::{
-        Action, Disposition, Event, Frame, Instant, NativeStack, PythonStack, Registration, Signal, StackResult,
-        What,
+        Action, Disposition, Event, Frame, Instant, NativeStack, PythonStack, Registration, Signal,
+        StackResult, What,
     },
     process::{Found, Module, ModuleKind, Modules, ProcessKey, ServerFacts},
 };

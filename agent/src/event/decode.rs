@@ -151,7 +151,10 @@ fn registration_of(bytes: &[u8]) -> Option<(RawRegistration, usize)> {
         return None;
     }
     let raw: RawRegistration = part(bytes, "a registration").ok()?;
-    Some((raw, size_of_val(&raw).checked_add(raw.python.size as usize)?))
+    Some((
+        raw,
+        size_of_val(&raw).checked_add(raw.python.size as usize)?,
+    ))
 }
 
 fn part<T: FromBytes>(bytes: &[u8], part: &'static str) -> Result<T, DecodeError> {

@@ -93,6 +93,8 @@ pub enum Code {
     Vdso,
     /// Memory that no file backs: code made at run time.
     Anonymous,
+    /// A file's that could not be read.
+    Unknown,
 }
 
 impl Code {
@@ -100,6 +102,20 @@ impl Code {
     #[must_use]
     pub fn is_foreign(self) -> bool {
         matches!(self, Self::Module(ModuleKind::Other) | Self::Anonymous)
+    }
+
+    /// The name that users see.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Module(ModuleKind::Libc) => "c-library",
+            Self::Module(ModuleKind::Python) | Self::StandardLibrary => "interpreter",
+            Self::Carrier => "carrier",
+            Self::Vdso => "kernel",
+            Self::Unknown => "unknown",
+            _ if self.is_server() => "server",
+            Self::Module(_) | Self::Anonymous => "application",
+        }
     }
 
     /// Whether it is httpd's, or a part's of it.

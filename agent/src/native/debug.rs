@@ -76,7 +76,12 @@ impl Link {
 fn build_id<'d, R: ReadRef<'d>>(elf: &Elf<'d, R>) -> Option<String> {
     let (_, note) = elf.section(b".note.gnu.build-id", NOTE_MAX).ok()??;
     let (head, rest) = note.split_at_checked(16)?;
-    let word = |at: usize| head.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    let word = |at: usize| {
+        head.get(at..at + 4)?
+            .try_into()
+            .ok()
+            .map(u32::from_le_bytes)
+    };
     if (word(0)?, word(8)?, &head[12..]) != (4, 3, b"GNU\0") {
         return None;
     }

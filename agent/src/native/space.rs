@@ -66,7 +66,9 @@ impl Region {
     pub(super) fn code(&self) -> Code {
         match &self.source {
             Source::File(_, facts) => {
-                let kind = facts.as_ref().map_or(ModuleKind::Other, |facts| facts.kind);
+                let Some(kind) = facts.as_ref().map(|facts| facts.kind) else {
+                    return Code::Unknown;
+                };
                 let path = self.mapping.path.as_str();
                 match kind {
                     ModuleKind::Other if is_standard_extension(path) => Code::StandardLibrary,
@@ -84,6 +86,11 @@ impl Region {
 /// 3.15); pip and distributions install elsewhere.
 fn is_standard_extension(path: &str) -> bool {
     path.contains("/lib-dynload/") && !path.contains("/site-packages/")
+}
+
+/// Memory that has a file's name, as compilers at run time use to map it twice.
+fn is_memory(path: &str) -> bool {
+    path.starts_with("/memfd:") || path.starts_with("/dev/zero")
 }
 
 /// libffi by the name that it gives its file in every distribution and wheel.
@@ -108,6 +115,7 @@ impl Space {
         let code = mappings.filter(|mapping| mapping.executable);
         let region = |mapping: Mapping| {
             let source = match mapping.file {
+                Some(_) if is_memory(&mapping.path) => Source::Anonymous,
                 Some(file) => Source::File(file, facts(&mapping, file)),
                 None if mapping.path == "[vdso]" => Source::Vdso,
                 None => Source::Anonymous,

@@ -74,10 +74,7 @@ fn covers(symbol: &elf::Sym64<LittleEndian>, address: u64) -> bool {
 
 /// Of several names for one place: the function that begins last, a function before a label, a
 /// global name before a local one.
-fn is_better(
-    symbol: &elf::Sym64<LittleEndian>,
-    best: &elf::Sym64<LittleEndian>,
-) -> bool {
+fn is_better(symbol: &elf::Sym64<LittleEndian>, best: &elf::Sym64<LittleEndian>) -> bool {
     let rank = |symbol: &elf::Sym64<LittleEndian>| {
         (
             symbol.st_value(E),

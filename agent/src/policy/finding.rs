@@ -213,6 +213,11 @@ pub struct NativeFrame {
     pub symbol: Option<String>,
     /// Bytes from the symbol's, or else the file's, start.
     pub offset: u64,
+    /// Whose code it is: `application`, `server`, `interpreter`, `c-library`, `carrier` (libffi),
+    /// `kernel` or `unknown`.
+    pub code: String,
+    /// How many of the Python frames are further inside: both stacks read as one.
+    pub python_inside: usize,
 }
 
 /// A finding's `native` object.

@@ -1,17 +1,17 @@
 //! Turns what the table knows into what users see. Pure.
 
 use crate::{
-    event::{self, Disposition, Frame, NativeStack, Signal},
+    event::{Disposition, Frame, NativeStack, PythonStack, Signal},
     policy::{
         finding::{
             ApplicationRef, Blame, ChangeRef, DispositionRef, Evidence, NativeFrame, NativeRef,
-            Outcome,
-            PythonRef, ServerRef, SignalRef, ThreadRef, WorkerRef, flag_names,
+            Outcome, PythonRef, ServerRef, SignalRef, ThreadRef, WorkerRef, flag_names,
         },
         rules::Restriction,
     },
     process::{
-        origin::{self, Owner},
+        origin::{Origin, Owner},
+        stack::{self, Merged},
         table::Change,
     },
 };
@@ -77,7 +77,7 @@ pub fn evidence(change: &Change, restriction: Restriction) -> Option<Evidence> {
             frames: frames.clone(),
             left_out: python.left_out,
         },
-        native: native_ref(&change.registration.native),
+        native: native_ref(python, &change.registration.native),
         blame: blame(change),
         container: process
             .found
@@ -90,27 +90,46 @@ fn side(disposition: &Disposition, owner: Option<&Owner>, symbol: Option<&str>) 
     DispositionRef::new(disposition, owner.and_then(Owner::name), symbol)
 }
 
-fn native_ref(stack: &NativeStack) -> NativeRef {
-    let frame = |frame: &event::NativeFrame| NativeFrame {
-        module: frame.module.to_string(),
-        symbol: frame.symbol.as_deref().map(str::to_owned),
-        offset: frame.offset,
-    };
+fn native_ref(python: &PythonStack, native: &NativeStack) -> NativeRef {
+    let mut python_inside = 0;
+    let mut frames = Vec::with_capacity(native.frames.len());
+    for frame in stack::merged(python, native) {
+        match frame {
+            Merged::Python(_) => python_inside += 1,
+            Merged::Native(frame) => frames.push(NativeFrame {
+                module: frame.module.to_string(),
+                symbol: frame.symbol.as_deref().map(str::to_owned),
+                offset: frame.offset,
+                code: frame.code.label().to_owned(),
+                python_inside,
+            }),
+        }
+    }
     NativeRef {
-        result: stack.result.to_string(),
-        frames: stack.frames.iter().map(frame).collect(),
+        result: native.result.to_string(),
+        frames,
     }
 }
 
-/// The first frame outside the standard library, and the foreign module that owns the handler.
+/// The foreign module that made the call, and the Python frame that made it or called that. Where
+/// it is not known what lies between them, the module is the one that owns the new handler.
 fn blame(change: &Change) -> Blame {
-    let frame = origin::blamed(&change.registration.python);
-    let foreign = change.new_owner.as_ref().filter(|owner| owner.is_foreign());
+    let registration = &change.registration;
+    let blamed = stack::blamed(&registration.python, &registration.native);
+    let called = blamed.native.map(|frame| frame.module.to_string());
+    let owner = change.new_owner.as_ref().filter(|owner| owner.is_foreign());
+    let owned = || owner.and_then(Owner::name).map(str::to_owned);
+    let module = match change.origin {
+        Origin::Application if blamed.has_gap => called.or_else(owned),
+        Origin::Application => called,
+        // What the server or the interpreter did, no library did.
+        Origin::Server | Origin::Interpreter => None,
+    };
     Blame {
-        file: frame.map(|frame| frame.file.clone()),
-        line: frame.and_then(|frame| frame.line),
-        function: frame.map(|frame| frame.function.clone()),
-        module: foreign.and_then(Owner::name).map(str::to_owned),
+        file: blamed.python.map(|frame| frame.file.clone()),
+        line: blamed.python.and_then(|frame| frame.line),
+        function: blamed.python.map(|frame| frame.function.clone()),
+        module,
     }
 }
 
@@ -131,15 +150,18 @@ fn script(frames: &[Frame]) -> Option<String> {
 /// The finding's sentence.
 #[must_use]
 pub fn message(evidence: &Evidence, signal: Signal, sentence: &str) -> String {
-    let who = match (
-        &evidence.blame.file,
-        evidence.blame.line,
-        &evidence.blame.module,
-    ) {
-        (Some(file), Some(line), _) => format!("{file}:{line}"),
-        (Some(file), None, _) => file.clone(),
-        (None, _, Some(module)) => module.clone(),
-        (None, _, None) => "an unknown caller".to_owned(),
+    let Blame {
+        file, line, module, ..
+    } = &evidence.blame;
+    let place = file.as_ref().map(|file| match line {
+        Some(line) => format!("{file}:{line}"),
+        None => file.clone(),
+    });
+    let who = match (place, module) {
+        (Some(place), Some(module)) => format!("{place} through {module}"),
+        (Some(place), None) => place,
+        (None, Some(module)) => module.clone(),
+        (None, None) => "an unknown caller".to_owned(),
     };
     format!(
         "{signal} {sentence}; done by {who} in {} worker {} of {}.",

@@ -14,6 +14,7 @@ pub mod python_file;
 mod sample;
 pub mod scan;
 pub mod server;
+pub mod stack;
 pub mod table;
 pub mod takeover;
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! Who asked: the server, the interpreter or the application. Pure.
 //!
 //! What goes by what: a Python frame on the stack means the application, unless it is the
-//! interpreter importing its own signal module; without frames, the new handler's owner tells.
+//! interpreter importing its own signal module, or httpd that was called by Python and made the
+//! call itself. Without a Python frame the new handler's owner tells, then the native stack.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Action, Frame, PythonStack, Registration, Signal},
-    process::{ModuleKind, Modules},
+    process::{
+        ModuleKind, Modules,
+        stack::{self, Caller},
+    },
 };
 
 /// Who asked.
@@ -138,7 +142,12 @@ pub fn origin(registration: &Registration, old: Option<&Owner>, new: Option<&Own
     if is_c_librarys_own(registration) && !new.is_some_and(Owner::is_foreign) {
         return Origin::Server;
     }
+    let caller = stack::caller(&registration.native);
     if let Some(innermost) = registration.python.frames.first() {
+        let within = stack::server_within_python(&registration.native);
+        if within && !new.is_some_and(Owner::is_foreign) {
+            return Origin::Server;
+        }
         let importing = is_import_system(innermost);
         let python = new.is_some_and(|owner| owner.is(ModuleKind::Python));
         // CPython's `_signal` puts `default_int_handler` on SIGINT where it finds the default,
@@ -150,11 +159,14 @@ pub fn origin(registration: &Registration, old: Option<&Owner>, new: Option<&Own
             Origin::Application
         };
     }
-    match (registration.new.action, new) {
-        (Action::Handler(_), Some(owner)) if owner.is_foreign() => Origin::Application,
-        (Action::Handler(_), Some(owner)) if owner.is(ModuleKind::Python) => Origin::Interpreter,
+    match (registration.new.action, new, caller) {
+        (Action::Handler(_), Some(owner), _) if owner.is_foreign() => Origin::Application,
+        (Action::Handler(_), Some(owner), _) if owner.is(ModuleKind::Python) => Origin::Interpreter,
+        (_, _, Some(Caller::Application)) => Origin::Application,
+        (_, _, Some(Caller::Server)) => Origin::Server,
+        (_, _, Some(Caller::Interpreter)) => Origin::Interpreter,
         // Without a frame and without an owner there is no one to blame.
-        (Action::Handler(_), _) => Origin::Server,
+        (Action::Handler(_), _, None) => Origin::Server,
         // A library puts back what it had replaced, from a thread without Python.
         _ if old.is_some_and(Owner::is_foreign) => Origin::Application,
         // Start and shutdown of an interpreter: a thread state, and no frame on it.
@@ -189,15 +201,6 @@ pub fn route(python: &PythonStack) -> Route {
     }
 }
 
-/// The first frame that is neither the interpreter's nor the standard library's.
-#[must_use]
-pub fn blamed(python: &PythonStack) -> Option<&Frame> {
-    python
-        .frames
-        .iter()
-        .find(|frame| !is_standard_library(&frame.file, python.version))
-}
-
 /// Whether the frame is importlib's own.
 fn is_import_system(frame: &Frame) -> bool {
     frame.file.starts_with("<frozen importlib")
@@ -205,7 +208,7 @@ fn is_import_system(frame: &Frame) -> bool {
 
 /// Whether a file is part of Python's own library: `…/python3.11/…`, but not what pip or
 /// Debian installed below it.
-fn is_standard_library(file: &str, version: Option<(u8, u8)>) -> bool {
+pub(super) fn is_standard_library(file: &str, version: Option<(u8, u8)>) -> bool {
     if file.starts_with("<frozen ") {
         return true;
     }
@@ -332,7 +335,8 @@ mod tests {
                 ("/srv/app.py", "<module>"),
             ],
         );
-        let frame = blamed(&set.python).map(|frame| frame.function.as_str());
+        let blamed = stack::blamed(&set.python, &set.native);
+        let frame = blamed.python.map(|frame| frame.function.as_str());
         assert_eq!(frame, Some("init_signals"));
         assert_eq!(route(&set.python), Route::SignalSignal);
     }

@@ -244,7 +244,11 @@ fn our_own_process() {
     let directory = scanner.directory(pid);
     let start = directory.stat().expect("readable").expect("alive").start;
     let key = ProcessKey { pid, start };
-    assert_eq!(scanner.modules(key).map(|found| found.0), None, "a test is no httpd");
+    assert_eq!(
+        scanner.modules(key).map(|found| found.0),
+        None,
+        "a test is no httpd"
+    );
     let mapped = scanner.mapped(&directory).expect("readable");
     let modules = modules::modules(&mapped.expect("alive"));
     assert!(modules.has(ModuleKind::Libc));

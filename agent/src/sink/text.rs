@@ -7,7 +7,7 @@ use crate::{
     event::Frame,
     policy::{
         Finding, Origin, Outcome, Severity, State,
-        finding::{Blame, ChangeRef, DispositionRef, Evidence, PythonRef, TraceLine, WorkerRef},
+        finding::{Blame, ChangeRef, DispositionRef, Evidence, NativeFrame, TraceLine, WorkerRef},
     },
 };
 
@@ -81,7 +81,7 @@ fn body(time: &str, grade: &str, evidence: &Evidence, end: &str, paint: Paint) -
     if let Some(blamed) = blame(&evidence.blame) {
         line(&mut out, paint, "blame", &blamed);
     }
-    stack(&mut out, paint, &evidence.python);
+    stack(&mut out, paint, evidence);
     out
 }
 
@@ -148,17 +148,41 @@ fn place(frame: &Frame) -> String {
     }
 }
 
-fn stack(out: &mut String, paint: Paint, python: &PythonRef) {
-    for frame in &python.frames {
+/// Both stacks as one. Of the native frames, those of libraries: how httpd, the interpreter and
+/// the C library call one another is the same each time.
+fn stack(out: &mut String, paint: Paint, evidence: &Evidence) {
+    let (python, native) = (&evidence.python, &evidence.native);
+    let is_telling = |frame: &&NativeFrame| frame.code == "application";
+    let mut libraries = native.frames.iter().filter(is_telling).peekable();
+    for (inside, frame) in python.frames.iter().enumerate() {
+        while let Some(library) = libraries.next_if(|library| library.python_inside <= inside) {
+            let _ = writeln!(out, "  at {}", code(library));
+        }
         let _ = writeln!(out, "  at {}", place(frame));
     }
     if python.left_out > 0 {
         let _ = writeln!(out, "  … {} outer frames are not shown", python.left_out);
     }
+    for library in libraries {
+        let _ = writeln!(out, "  at {}", code(library));
+    }
     match python.result.as_str() {
         "complete" => {}
         "none" => line(out, paint, "stack", &"no Python on this thread"),
         other => line(out, paint, "stack", &escape::text(other)),
+    }
+    match native.result.as_str() {
+        "complete" | "none" => {}
+        other => line(out, paint, "native", &escape::text(other)),
+    }
+}
+
+/// `module!symbol+0x1f`, as debuggers write it.
+fn code(frame: &NativeFrame) -> String {
+    let module = escape::text(&frame.module);
+    match &frame.symbol {
+        Some(symbol) => format!("{module}!{}+{:#x}", escape::text(symbol), frame.offset),
+        None => format!("{module}+{:#x}", frame.offset),
     }
 }
 
@@ -234,6 +258,42 @@ mod tests {
         );
     }
 
+    fn native(module: &str, symbol: Option<&str>, code: &str, python_inside: usize) -> NativeFrame {
+        NativeFrame {
+            module: module.to_owned(),
+            symbol: symbol.map(str::to_owned),
+            offset: 0x1f,
+            code: code.to_owned(),
+            python_inside,
+        }
+    }
+
+    /// Libraries stand between the Python frames that called them and those that they called.
+    #[test]
+    fn both_stacks_read_as_one() {
+        let mut line = sample::trace_line();
+        line.evidence.native.result = "truncated(copy_ended)".to_owned();
+        line.evidence.native.frames = vec![
+            native("libc.so.6", Some("sigaction"), "c-library", 0),
+            native("libcurl.so.4", Some("multi_perform"), "application", 0),
+            native("libpython3.11.so.1.0", None, "interpreter", 0),
+            native("libevent.so", None, "application", 1),
+            native("mod_wsgi.so", None, "server", 2),
+            native("libpreload.so", None, "application", 2),
+        ];
+        let shown = trace_line(&line, false);
+        let (_, stack) = shown.split_once("billing.py:42)\n").expect("the blame");
+        assert_eq!(
+            stack,
+            "  at libcurl.so.4!multi_perform+0x1f\n  \
+             at signal (/usr/lib/python3.11/signal.py:56)\n  \
+             at libevent.so+0x1f\n  \
+             at Billing.reload_on_hangup (/srv/app/billing.py:42)\n  \
+             at libpreload.so+0x1f\n  \
+             native truncated(copy_ended)\n"
+        );
+    }
+
     #[test]
     fn colours_add_nothing_but_colour() {
         let coloured = finding(&sample::finding(), true);
@@ -266,13 +326,15 @@ mod tests {
         evidence.blame.function = Some(hostile());
         evidence.blame.module = Some(hostile());
         evidence.python.result = hostile();
+        evidence.native.result = hostile();
+        evidence.native.frames = vec![native(HOSTILE, Some(HOSTILE), "application", 1)];
         for frame in &mut evidence.python.frames {
             frame.file = hostile();
             frame.function = hostile();
         }
         let text = finding(&shown, false);
         assert!(text.lines().all(is_quiet), "{text:?}");
-        // Head, blame, two frames, state of the stack, message, remedy.
-        assert_eq!(text.lines().count(), 7);
+        // Head, blame, three frames, states of the stacks, message, remedy.
+        assert_eq!(text.lines().count(), 9);
     }
 }
