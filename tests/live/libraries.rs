@@ -1,80 +1,166 @@
-//! temp
+//! Well-known libraries as those who change signal handlers, each used as an application uses it, in
+//! a real worker: every registration, with who is to blame, the Python stack that the application
+//! noted, and the native one.
+//!
+//! What each library does was seen first with `strace -k -e rt_sigaction`, without sigblame. The
+//! Python side is in `apps/libraries`, the packages in `sigblame_tests::libraries`.
+
+use std::fs;
 
 use serde_json::Value;
 use sigblame_tests::{
     agent::{Agent, Trace},
-    httpd::{Builder, Installation, Mpm, Place},
-    libraries::{Environment, java},
+    demo,
+    httpd::{Builder, Httpd, Installation, Mpm, Place},
+    libraries::{Environment, PACKAGES, java},
     package_dir,
+    scratch::Scratch,
+    skip,
 };
 
-use crate::support::ask;
+use self::expect::{Expected, compare};
+use crate::support::{ask, findings};
 
-fn builder(mpm: Mpm) -> Builder {
+mod expect;
+mod extensions;
+mod greenlets;
+mod loops;
+mod runtimes;
+
+/// Where a daemon process answers, in its main interpreter: most extensions know no other.
+const DAEMON: &str = "/daemon";
+
+/// When and where a library is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// In a request to a daemon process, on one of its request threads.
+    Request,
+    /// In a request to an embedded worker of the event MPM, on one of its request threads.
+    Embedded,
+    /// While a daemon process starts (`WSGIImportScript`), on its main thread.
+    Import,
+}
+
+/// What was seen of a use.
+struct Seen {
+    environment: Environment,
+    server: Httpd,
+    answer: Value,
+    lines: Vec<Value>,
+    findings: Vec<Value>,
+}
+
+/// The packages of these names, or the test is skipped: the answer is `None`.
+fn environment(test: &str, packages: &[&str]) -> Option<Environment> {
+    let environment = Environment::find().unwrap();
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|package| packages.contains(&package.name) && !environment.has(package))
+        .map(|package| package.name)
+        .collect();
+    let is_there = environment.home().join("pyvenv.cfg").is_file();
+    if is_there && missing.is_empty() {
+        return Some(environment);
+    }
+    let what = if is_there {
+        missing.join(", ")
+    } else {
+        format!("the virtual environment {}", environment.home().display())
+    };
+    let why = format!("{what} not installed: `cargo xtask setup test`");
+    skip(&format!("libraries::{test}"), &why);
+    None
+}
+
+/// A server whose Python has the packages, and no application yet.
+fn builder(environment: &Environment) -> Builder {
     let mut installation = Installation::find().unwrap();
-    installation.python_home = Some(Environment::find().unwrap().home().to_path_buf());
+    installation.python_home = Some(environment.home().to_path_buf());
     let apps = package_dir().join("apps");
-    let mut builder = Builder::on(installation, mpm)
+    let mut builder = Builder::on(installation, Mpm::Event)
         .unwrap()
         .files(&apps.join("demo"))
         .unwrap()
         .files(&apps.join("libraries"))
         .unwrap();
-    sigblame_tests::demo::compile(&apps.join("demo/takeover.c"), &builder.app_dir().join("libtakeover.so")).unwrap();
+    let library = builder.app_dir().join(demo::LIBRARY);
+    demo::compile(&apps.join("demo/takeover.c"), &library).unwrap();
     if let Some(home) = java() {
         builder = builder.env("JAVA_HOME", home.to_str().unwrap());
     }
     builder
 }
 
-fn show(what: &str, lines: &[Value]) {
-    println!("  -- {what}: {} lines", lines.len());
-    for l in lines {
-        println!(
-            "  {} {} tid-main={} {}({})->{}({}) {} blame={} mod={} native={}",
-            l["signal"]["name"], l["origin"], l["thread"]["main"],
-            l["change"]["old"]["kind"], l["change"]["old"]["owner"],
-            l["change"]["new"]["kind"], l["change"]["new"]["owner"],
-            l["outcome"], l["blame"]["line"], l["blame"]["module"], l["native"]["result"]
-        );
-        let py: Vec<String> = l["python"]["frames"].as_array().unwrap().iter().take(6).map(|f| format!("{}:{}:{}", f["file"].as_str().unwrap().rsplit('/').next().unwrap(), f["line"], f["function"].as_str().unwrap())).collect();
-        println!("      py {} {}", l["python"]["result"], py.join(" < "));
-        let n: Vec<String> = l["native"]["frames"].as_array().unwrap().iter().take(14).map(|f| format!("{}!{}+{}", f["module"].as_str().unwrap(), f["symbol"].as_str().unwrap_or("?"), f["offset"])).collect();
-        println!("      na[{}] {}", l["native"]["frames"].as_array().unwrap().len(), n.join(" < "));
+/// Uses the library on a server of its own, restricted as `restrict` says, and waits until the
+/// expected findings are open or resolved.
+fn see(
+    environment: &Environment,
+    name: &str,
+    (when, restrict): (When, bool),
+    expected: &[Expected],
+) -> Seen {
+    let config = Scratch::new("policy").unwrap();
+    let file = config.path().join("sigblame.yaml");
+    let policy = if restrict { "on" } else { "off" };
+    fs::write(&file, format!("policy:\n  restrict_signal: {policy}\n")).unwrap();
+    let arguments = ["--config", file.to_str().unwrap()];
+    let agent = Agent::with(&arguments).unwrap();
+    let trace = Trace::start(&arguments).unwrap();
+
+    // `at_import.py` uses what its process group is named after.
+    let daemon = Place::daemon(name, "%{GLOBAL}");
+    let mut builder = builder(environment)
+        .restrict(restrict)
+        .daemon(name, "processes=1 threads=3")
+        .script(DAEMON, "application.py", &daemon)
+        .script("/", "application.py", &Place::embedded("%{GLOBAL}"));
+    if when == When::Import {
+        builder = builder.import_script("at_import.py", &daemon);
+    }
+    let server = builder.start().unwrap();
+    let path = match when {
+        When::Request => format!("{DAEMON}/{name}"),
+        When::Embedded => format!("/{name}"),
+        When::Import => format!("{DAEMON}/imported/{name}"),
+    };
+    let answer = ask(&server, &path);
+    assert_eq!(answer["failure"], Value::Null, "{name}: {answer:#}");
+    assert_eq!(answer["main_thread"], when == When::Import, "{name}");
+    let lines: Vec<Value> = trace
+        .finish(server.pid())
+        .unwrap()
+        .into_iter()
+        .filter(|line| line["worker"]["pid"] == answer["pid"])
+        .collect();
+    let count = expected.iter().filter(|one| one.rule.is_some()).count();
+    let given_back = expected.iter().filter(|one| one.resolved).count();
+    let seen = findings(&agent, &server, name, |all| {
+        let resolved = all.iter().filter(|finding| finding["state"] == "resolved");
+        all.len() >= count && resolved.count() >= given_back
+    });
+    let metrics = agent.metrics().unwrap();
+    let lost = metrics.sum("sigblame_events_lost_total", &[]);
+    assert_eq!(lost, 0.0, "{name}: lost");
+    Seen {
+        environment: environment.clone(),
+        server,
+        answer,
+        lines,
+        findings: seen,
     }
 }
 
-#[test]
-fn explore() {
-    let uses = std::env::var("USES").unwrap();
-    let at = std::env::var("AT").unwrap_or("daemon".into());
-    let agent = Agent::start().unwrap();
-    for name in uses.split(',') {
-        println!("==== {name} {at}");
-        let mut b = builder(if at == "prefork" { Mpm::Prefork } else { Mpm::Event });
-        if std::env::var("OFF").is_ok() { b = b.restrict(false); }
-        let place = Place::daemon(name, "%{GLOBAL}");
-        b = b.daemon(name, "processes=1 threads=3").script("/daemon", "application.py", &place);
-        if at == "import" { b = b.import_script("at_import.py", &place); }
-        b = b.script("/", "application.py", &Place::embedded("%{GLOBAL}"));
-        let args = std::env::var("ALL").is_ok().then_some("--all");
-        let trace = Trace::start(args.as_slice()).unwrap();
-        let start = std::time::Instant::now();
-        let server = b.start().unwrap();
-        let path = match at.as_str() { "import" => format!("/daemon/imported/{name}"), "daemon" => format!("/daemon/{name}"), _ => format!("/{name}") };
-        let answer = ask(&server, &path);
-        println!("  answer after {:?}: main={} failure={} notes={}", start.elapsed(), answer["main_thread"], answer["failure"].as_str().unwrap_or("-"), answer["notes"]);
-        for c in answer["calls"].as_array().into_iter().flatten() { println!("   call {} {} {}", c["signals"], c["frames"][0]["line"], c["frames"].as_array().unwrap().len()); }
-        let lines = trace.finish(server.pid()).unwrap();
-        show(name, &lines);
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        for f in agent.findings(server.pid()).unwrap() {
-            println!("  finding {} {} {} x{} also {} :: {}", f["rule"], f["signal"]["name"], f["state"], f["count"], f["also"], f["message"]);
-        }
-        println!("{}", server.error_log().lines().filter(|l| !l.contains("notice")).take(12).collect::<Vec<_>>().join("\n"));
-        let s = std::time::Instant::now();
-        let e = server.stop();
-        println!("  stop {:?} {:?}", s.elapsed(), e);
-        std::fs::write(format!("/tmp/liblab/{name}-{at}.json"), serde_json::to_string_pretty(&lines).unwrap()).unwrap();
-    }
+/// Uses a library and compares everything, one registration after the other.
+fn check(
+    test: &str,
+    packages: &[&str],
+    name: &str,
+    (when, restrict): (When, bool),
+    expected: &[Expected],
+) {
+    let Some(environment) = environment(test, packages) else {
+        return;
+    };
+    let seen = see(&environment, name, (when, restrict), expected);
+    compare(&seen, restrict, expected);
 }

@@ -133,6 +133,18 @@ def faulthandler(recorder):
     faulthandler.register(recorder.here(signal.SIGUSR2, [signal.SIGUSR2]), sink)
 
 
+def faulthandler_inside(recorder):
+    """Crash reports again, from a greenlet: who switched to it has nothing to do with them."""
+    import faulthandler
+    import os
+
+    import gevent
+
+    sink = open(os.devnull, "w")
+    started = gevent.spawn(lambda: faulthandler.enable(recorder.here(sink, CRASHES)))
+    started.get()
+
+
 def readline(recorder):
     """Importing it initialises GNU readline, which takes SIGWINCH."""
     recorder.here(None, [signal.SIGWINCH]); import readline  # noqa: E702
@@ -140,12 +152,14 @@ def readline(recorder):
 
 
 def curses(recorder):
-    """Takes what ends or stops a program, to put the screen back before."""
+    """Takes what ends or stops a program where nobody has it, to put the screen back before."""
+    import os
+
+    # Without a terminal ncurses ends the process.
+    os.environ["TERM"] = "xterm"
     import curses
 
-    curses.setupterm("xterm", 2)
-    recorder.here(None, [signal.SIGINT, signal.SIGTERM, signal.SIGTSTP]); curses.initscr()  # noqa: E702
-    curses.endwin()
+    curses.initscr(*recorder.here((), [signal.SIGTSTP, signal.SIGWINCH]))
 
 
 def tls_client(recorder):
