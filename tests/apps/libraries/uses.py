@@ -11,7 +11,11 @@ import traceback
 from recording import Recorder
 
 CRASHES = [signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSEGV]
-GO = [signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV, signal.SIGPIPE, signal.SIGURG]
+# What Go's runtime, and Java's, may set.
+GO = [signal.SIGINT, signal.SIGUSR1, signal.SIGPIPE, signal.SIGTERM, signal.SIGURG, signal.SIGXCPU]
+GO += CRASHES
+JAVA = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM]
+JAVA += [signal.SIGUSR2, signal.SIGXFSZ, signal.SIGRTMIN + 28] + CRASHES
 
 
 def polars(recorder):
@@ -99,7 +103,7 @@ def uvloop(recorder):
         child = await asyncio.create_subprocess_exec(recorder.here("true", [signal.SIGCHLD]))
         await child.wait()
 
-    uvloop.run(convert())
+    uvloop.run(*recorder.here((convert(),), [signal.SIGCHLD]))
     recorder.note("uvloop " + uvloop.__version__)
 
 
@@ -177,7 +181,7 @@ def jpype(recorder):
     """A Java virtual machine, with and without its own opinion on signals."""
     import jpype
 
-    jpype.startJVM(recorder.here(jpype.getDefaultJVMPath(), []))
+    jpype.startJVM(recorder.here(jpype.getDefaultJVMPath(), JAVA))
     recorder.note(str(jpype.java.lang.System.getProperty("java.version")))
 
 
@@ -185,7 +189,7 @@ def jpype_xrs(recorder):
     """The same with the switch that leaves the signals of the server alone."""
     import jpype
 
-    jpype.startJVM(recorder.here(jpype.getDefaultJVMPath(), []), "-Xrs")
+    jpype.startJVM(recorder.here(jpype.getDefaultJVMPath(), JAVA), "-Xrs")
     recorder.note(str(jpype.java.lang.System.getProperty("java.version")))
 
 

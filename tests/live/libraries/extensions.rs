@@ -25,7 +25,7 @@ const IMPORTING: [Inner; 5] = [
     (
         "importlib._bootstrap_external>",
         "_LoaderBasics.exec_module",
-        "_call_with_frames_removed, exec",
+        "_call_with_frames_removed(exec",
     ),
     (
         "importlib._bootstrap>",
@@ -205,7 +205,7 @@ fn readline_takes_sigwinch() {
         (
             "importlib._bootstrap_external>",
             "ExtensionFileLoader.create_module",
-            "_imp.create_dynamic, spec",
+            "_call_with_frames_removed(",
         ),
         (
             "importlib._bootstrap>",
