@@ -11,9 +11,12 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 
-use crate::config::{Config, ConfigError, LogFormat, LogLevel};
+use crate::{
+    config::{Config, ConfigError, LogFormat, LogLevel},
+    probe::hooks::{REGISTRATION, mechanisms},
+};
 
 /// `EX_USAGE` of `sysexits.h`: bad usage or configuration.
 pub const USAGE: u8 = 64;
@@ -32,6 +35,16 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Hear registrations by this mechanism or not at all (for the project's own tests: each has
+    /// to be seen at work, and a kernel takes the best that it has)
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        value_name = "MECHANISM",
+        value_parser = PossibleValuesParser::new(mechanisms(REGISTRATION))
+    )]
+    pub registration_rung: Option<String>,
 }
 
 /// What to do.

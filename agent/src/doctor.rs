@@ -57,6 +57,19 @@ pub struct HookRow {
     pub error: Option<String>,
 }
 
+/// A program of the probe, and what it cost here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProgramRow {
+    /// Which.
+    pub name: String,
+    /// Whether the kernel took it; of a hook with several mechanisms, only one is tried.
+    pub loaded: bool,
+    /// How many instructions the verifier looked at; kernels before 5.16 do not tell.
+    pub verified_instructions: Option<u32>,
+    /// How many it may.
+    pub budget: u32,
+}
+
 impl Check {
     fn found(name: &str, required: bool, seen: impl Into<String>) -> Self {
         Self {
@@ -154,12 +167,12 @@ pub fn is_well(checks: &[Check]) -> bool {
         .any(|check| check.required && check.state == State::Missing)
 }
 
-/// The checks for people or, as one object, for programs.
+/// The checks for people or, as one object and with the price of each probe, for programs.
 #[must_use]
-pub fn render(checks: &[Check], format: LogFormat) -> String {
+pub fn render(checks: &[Check], programs: &[ProgramRow], format: LogFormat) -> String {
     match format {
         LogFormat::Text => text(checks),
-        LogFormat::Json => json(checks),
+        LogFormat::Json => json(checks, programs),
     }
 }
 
@@ -167,12 +180,14 @@ pub fn render(checks: &[Check], format: LogFormat) -> String {
 struct Report<'a> {
     ok: bool,
     checks: &'a [Check],
+    programs: &'a [ProgramRow],
 }
 
-fn json(checks: &[Check]) -> String {
+fn json(checks: &[Check], programs: &[ProgramRow]) -> String {
     let report = Report {
         ok: is_well(checks),
         checks,
+        programs,
     };
     // Strings and flags always have a form in JSON.
     let mut line = escape::json(&report).unwrap_or_default();

@@ -14,8 +14,12 @@ use sigblame::{
         USAGE,
     },
     config::{Config, Log, LogFormat, LogLevel},
-    doctor::{self, Facts, HookRow},
-    probe::load,
+    doctor::{self, Facts, HookRow, ProgramRow},
+    probe::{
+        budget::BUDGETS,
+        hooks::{HookStatus, REGISTRATION},
+        load,
+    },
     process::scan::Scanner,
     python::layout,
     run::{Agent, Output, Tell},
@@ -30,10 +34,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    let rung = cli.registration_rung.as_deref();
     let result = match cli.command {
-        Command::Run(args) => run(&args),
-        Command::Trace(args) => trace(&args),
-        Command::Doctor(args) => diagnose(&args),
+        Command::Run(args) => run(&args, rung),
+        Command::Trace(args) => trace(&args, rung),
+        Command::Doctor(args) => diagnose(&args, rung),
         Command::CheckConfig(args) => check_config(&args),
     };
     match result {
@@ -71,7 +76,7 @@ fn colour(terminal: bool) -> bool {
     terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-fn run(args: &RunArgs) -> Result<ExitCode> {
+fn run(args: &RunArgs, rung: Option<&str>) -> Result<ExitCode> {
     let config = args.load()?;
     start_log(config.log)?;
     if let Some(directory) = &config.state_dir {
@@ -84,7 +89,7 @@ fn run(args: &RunArgs) -> Result<ExitCode> {
         // The port first: a second agent stops before it touches the kernel.
         let listener = http::bind(config.web.listen_address).await?;
         let shared = http::Shared::new(Metrics::new()?, Store::new(config.findings.keep));
-        let probe = load::load(&layout::raw())?;
+        let probe = load::load(&layout::raw(), rung)?;
         // Not the one that was asked for: port 0 asks for any.
         let address = listener.local_addr().context("failed to read the port")?;
         info!(%address, "serving");
@@ -131,7 +136,7 @@ fn recording(mut agent: Agent, args: &RunArgs) -> Result<Agent> {
     Ok(agent)
 }
 
-fn trace(args: &TraceArgs) -> Result<ExitCode> {
+fn trace(args: &TraceArgs, rung: Option<&str>) -> Result<ExitCode> {
     let config = args.load()?;
     // Only what hinders: what is traced is on standard output.
     start_log(Log {
@@ -146,7 +151,7 @@ fn trace(args: &TraceArgs) -> Result<ExitCode> {
     let reload = args.clone();
     runtime()?.block_on(async move {
         let shared = http::Shared::new(Metrics::new()?, Store::new(1));
-        let probe = load::load(&layout::raw())?;
+        let probe = load::load(&layout::raw(), rung)?;
         let tell = Tell::new(shared, output, colour(io::stdout().is_terminal()));
         let (agent, ring) = Agent::new(&config, probe, tell);
         let (_keep, stop) = oneshot::channel();
@@ -155,7 +160,7 @@ fn trace(args: &TraceArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn diagnose(args: &DoctorArgs) -> Result<ExitCode> {
+fn diagnose(args: &DoctorArgs, rung: Option<&str>) -> Result<ExitCode> {
     let proc_root = args
         .proc_root
         .clone()
@@ -168,25 +173,24 @@ fn diagnose(args: &DoctorArgs) -> Result<ExitCode> {
     let servers = Ok(masters.count());
     let _runtime = runtime()?;
     let _guard = _runtime.enter();
-    let hooks: Vec<HookRow> = match load::try_load(&layout::raw()) {
-        Ok(probe) => probe
-            .hooks
-            .into_iter()
-            .map(|status| HookRow {
-                hook: status.hook.to_owned(),
-                mechanism: status.mechanism.to_owned(),
-                required: status.required,
-                attached: status.attached,
-                error: status.reason,
-            })
-            .collect(),
-        Err(error) => vec![HookRow {
-            hook: "registration".to_owned(),
-            mechanism: "any".to_owned(),
-            required: true,
-            attached: false,
-            error: Some(error.to_string()),
-        }],
+    let (hooks, programs) = match load::try_load(&layout::raw(), rung) {
+        Ok(probe) => {
+            let costs = probe.controls.verified_instructions();
+            (
+                probe.hooks.into_iter().map(hook_row).collect(),
+                program_rows(&costs),
+            )
+        }
+        Err(error) => {
+            let row = HookRow {
+                hook: REGISTRATION.to_owned(),
+                mechanism: "any".to_owned(),
+                required: true,
+                attached: false,
+                error: Some(error.to_string()),
+            };
+            (vec![row], Vec::new())
+        }
     };
     let checks = doctor::checks(&facts, &servers, &hooks);
     let format = if args.json {
@@ -194,12 +198,35 @@ fn diagnose(args: &DoctorArgs) -> Result<ExitCode> {
     } else {
         LogFormat::Text
     };
-    print(&doctor::render(&checks, format))?;
+    print(&doctor::render(&checks, &programs, format))?;
     Ok(if doctor::is_well(&checks) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn hook_row(status: HookStatus) -> HookRow {
+    HookRow {
+        hook: status.hook.to_owned(),
+        mechanism: status.mechanism.to_owned(),
+        required: status.required,
+        attached: status.attached,
+        error: status.reason,
+    }
+}
+
+fn program_rows(costs: &[(String, Option<u32>)]) -> Vec<ProgramRow> {
+    let row = |(name, budget): &(&str, u32)| {
+        let cost = costs.iter().find(|(loaded, _)| loaded == name);
+        ProgramRow {
+            name: (*name).to_owned(),
+            loaded: cost.is_some(),
+            verified_instructions: cost.and_then(|(_, instructions)| *instructions),
+            budget: *budget,
+        }
+    };
+    BUDGETS.iter().map(row).collect()
 }
 
 fn check_config(args: &CheckConfigArgs) -> Result<ExitCode> {

@@ -212,6 +212,6 @@ pub const FILE_SIZE: usize = 255;
 /// Bytes of a qualified name. CPython's own tree has 168 at most.
 pub const NAME_SIZE: usize = 255;
 /// Bytes of a line table: `subprocess.Popen.__init__` alone has 2,319.
-pub const TABLE_SIZE: usize = 8192;
+pub const TABLE_SIZE: usize = 8191;
 /// Bytes of a record's Python frames. A power of two: positions are masked with it.
 pub const RECORD_SIZE: usize = 65_536;

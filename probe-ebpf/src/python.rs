@@ -162,8 +162,10 @@ pub fn found(scratch: &mut Scratch, layout: &RawLayout) -> bool {
     }
     scratch.record.python.flags |= RawStack::THREAD_KNOWN;
     scratch.record.python.thread_state = scratch.found_thread;
-    let id = user_word(scratch.found_interpreter + u64::from(layout.interpreter_id));
-    scratch.record.python.interpreter = id as i64;
+    if layout.interpreter_id != ABSENT {
+        let id = user_word(scratch.found_interpreter + u64::from(layout.interpreter_id));
+        scratch.record.python.interpreter = id as i64;
+    }
     scratch.frame = scratch.found_frame;
     scratch.outermost = 0;
     scratch.last = 0;

@@ -62,13 +62,26 @@ pub fn user_block<const N: usize, const SIZE: usize>(
 /// `size` bytes of the target's memory (at most the buffer's) into a buffer of words.
 #[inline(always)]
 pub fn user_words<const N: usize>(buffer: &mut [u64; N], size: u32, address: u64) -> bool {
-    // The mask is what the verifier believes, see `capped`; every N here is a power of two.
-    let size = size & (N as u32 * 8 - 1);
+    const { assert!(N.is_power_of_two()) }
+    let size = masked(u64::from(size), N as u64 * 8 - 1);
     // SAFETY: the destination holds N words and `size` is below that; the helper checks the
     // source.
     unsafe {
-        helper::bpf_probe_read_user(buffer.as_mut_ptr().cast(), size, address as *const _) == 0
+        helper::bpf_probe_read_user(buffer.as_mut_ptr().cast(), size as u32, address as *const _)
+            == 0
     }
+}
+
+/// A size, masked where it is used.
+///
+/// A mask is what every verifier believes, but only of the register that was masked: what was
+/// put on the stack before a compare or, up to 5.10, at all comes back without bounds ("R2 min
+/// value is negative, either use unsigned or 'var &= const'", 6.1). So the compiler must neither
+/// drop this mask as needless nor keep its result for later.
+#[inline(always)]
+fn masked(size: u64, mask: u64) -> u64 {
+    // SAFETY: reads a live variable.
+    unsafe { (&raw const size).read_volatile() & mask }
 }
 
 /// `size` bytes of the target's memory into `buffer` at a byte position.
@@ -82,11 +95,11 @@ pub fn user_bytes<const N: usize, const MASK: usize, const MAX: usize>(
     size: u64,
     address: u64,
 ) -> bool {
-    const { assert!(MASK + MAX <= N * 8) };
+    const { assert!(MASK + MAX <= N * 8 && (MAX + 1).is_power_of_two()) };
     let position = position as usize & MASK;
-    // An unsigned compare is what the verifier understands: "R2 min value is negative, either
-    // use unsigned or 'var &= const'".
+    // A longer size would become another one below.
     let size = if size > MAX as u64 { MAX as u64 } else { size };
+    let size = masked(size, MAX as u64);
     // SAFETY: position is at most MASK and size at most MAX, which fit; the helper checks the
     // source.
     unsafe {

@@ -56,3 +56,29 @@ fn doctor_finds_this_host_fit_and_shows_what_was_refused() {
     }
     drop(server);
 }
+
+/// A program that outgrew its budget may be more than another kernel takes.
+#[test]
+fn every_program_keeps_its_budget() {
+    for rung in ["fexit", "tracepoint"] {
+        let said = doctor(&["--json", "--registration-rung", rung]);
+        let report: Value = serde_json::from_str(&said.output).unwrap();
+        let programs = report["programs"].as_array().unwrap();
+        // The lifecycle's three, the interpreter's and the inventory's are there in any case.
+        let loaded = programs.iter().filter(|row| row["loaded"] == true);
+        assert!(loaded.count() >= 5, "{report:#}");
+        for program in programs {
+            let budget = program["budget"].as_u64();
+            // Kernels before 5.16 do not tell.
+            let cost = program["verified_instructions"].as_u64();
+            assert!(cost <= budget, "{program:#}");
+        }
+        let checks = report["checks"].as_array().unwrap();
+        let named = |check: &&Value| check["name"] == "hook registration";
+        let hook = checks.iter().find(named).unwrap();
+        // Never the other one.
+        let seen = hook["seen"].as_str().unwrap();
+        let right = seen.starts_with(&format!("by {rung}")) || hook["state"] == "missing";
+        assert!(right, "{hook:#}");
+    }
+}

@@ -12,6 +12,7 @@ use crate::packages::Group;
 mod bench;
 mod ci;
 mod libraries;
+mod offsets;
 mod packages;
 mod progress;
 mod pythons;
@@ -21,6 +22,7 @@ mod run;
 mod setup;
 mod stop;
 mod test;
+mod vm;
 mod workspace;
 
 /// Builds, runs and tests sigblame.
@@ -47,8 +49,12 @@ enum Task {
     Matrix,
     /// Makes roots of other Debian suites, with their httpd, mod_wsgi and CPython.
     Roots(roots::Options),
+    /// Tries the agent on other kernels, each in an emulated machine.
+    Vm(vm::Options),
     /// Records the demo site anew, as root, for the tests that replay it.
     Record,
+    /// Prints the table of CPython layouts, or holds it against CPython's own headers.
+    Offsets(offsets::Options),
     /// Measures what sigblame costs, beside bpftrace with the same filter.
     Bench(bench::Options),
     /// The load of `bench`, in a process of its own.
@@ -66,6 +72,8 @@ fn main() -> ExitCode {
         Task::Test(options) => test::test(&options),
         Task::Matrix => test::matrix(),
         Task::Roots(options) => roots::run(&options),
+        Task::Vm(options) => vm::vm(&options),
+        Task::Offsets(options) => offsets::offsets(&options),
         Task::Record => record::record(),
         Task::Bench(options) => bench::bench(&options),
         Task::BenchLoad(options) => bench::run_load(&options).map(|()| ExitCode::SUCCESS),

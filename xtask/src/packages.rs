@@ -32,6 +32,8 @@ pub(crate) enum Group {
     Roots,
     /// A Java virtual machine, for the test of one inside a worker.
     Java,
+    /// Trying other kernels in virtual machines.
+    Vm,
 }
 
 impl Group {
@@ -45,6 +47,7 @@ impl Group {
             Self::Bench => "packages for the benchmark",
             Self::Roots => "packages to make roots of Debian",
             Self::Java => "packages for the test of Java",
+            Self::Vm => "packages for virtual machines",
         }
     }
 }
@@ -122,6 +125,18 @@ const PACKAGES: &[Package] = &[
         Proof::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
     ),
     package(Group::Java, "default-jre-headless", Proof::Java),
+    package(
+        Group::Vm,
+        "qemu-system-x86",
+        Proof::Program("qemu-system-x86_64"),
+    ),
+    package(Group::Vm, "cpio", Proof::Program("cpio")),
+    package(Group::Vm, "binutils", Proof::Program("strip")),
+    package(
+        Group::Vm,
+        "debian-archive-keyring",
+        Proof::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
+    ),
     // What `python3 -m venv` puts into a new environment.
     package(
         Group::Test,

@@ -13,6 +13,7 @@ fn run(arguments: &[&str]) -> RunArgs {
     match Cli::read(all) {
         Ok(Cli {
             command: Command::Run(args),
+            ..
         }) => args,
         other => panic!("{other:?}"),
     }
@@ -21,6 +22,17 @@ fn run(arguments: &[&str]) -> RunArgs {
 #[test]
 fn clap_finds_no_fault() {
     Cli::command().debug_assert();
+}
+
+#[test]
+fn a_rung_is_one_of_the_table_and_no_promise() {
+    let all = ["sigblame", "doctor", "--registration-rung", "tracepoint"];
+    let cli = Cli::read(all).unwrap();
+    assert_eq!(cli.registration_rung.as_deref(), Some("tracepoint"));
+    let other = ["sigblame", "doctor", "--registration-rung", "kprobe"];
+    assert_eq!(code(&other), Some(ExitCode::from(64)));
+    let help = Cli::command().render_long_help().to_string();
+    assert!(!help.contains("registration-rung"), "{help}");
 }
 
 #[test]

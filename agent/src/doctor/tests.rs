@@ -40,7 +40,9 @@ fn a_healthy_host_lacks_nothing() {
         assert_eq!((&check.cost, &check.mend), (&None, &None));
     }
     assert!(is_well(&checks));
-    assert!(render(&checks, LogFormat::Text).ends_with("\nsigblame can do its main job here.\n"));
+    assert!(
+        render(&checks, &[], LogFormat::Text).ends_with("\nsigblame can do its main job here.\n")
+    );
 }
 
 #[test]
@@ -225,12 +227,20 @@ fn both_renderings_say_the_same() {
         ..healthy()
     };
     let checks = checks(&facts, &Err("x".to_owned()), &[]);
-    let text = render(&checks, LogFormat::Text);
+    let text = render(&checks, &[], LogFormat::Text);
     assert!(text.contains("MISSING   BTF"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text:?}");
     assert!(text.ends_with("mend each MISSING above (1).\n"), "{text}");
-    let report: serde_json::Value =
-        serde_json::from_str(&render(&checks, LogFormat::Json)).unwrap();
+    let program = ProgramRow {
+        name: "inventory".to_owned(),
+        loaded: true,
+        verified_instructions: None,
+        budget: 7,
+    };
+    let line = render(&checks, &[program], LogFormat::Json);
+    let report: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(report["programs"][0]["budget"], 7);
+    assert!(report["programs"][0]["verified_instructions"].is_null());
     assert_eq!(report["ok"], false);
     assert_eq!(report["checks"].as_array().unwrap().len(), checks.len());
     assert_eq!(report["checks"][1]["state"], "missing");

@@ -8,6 +8,7 @@ use crate::{
         StackResult, What,
     },
     process::{Found, Module, ModuleKind, Modules, ProcessKey, ServerFacts},
+    python::Version,
 };
 
 pub(super) const MASTER: ProcessKey = ProcessKey { pid: 100, start: 1 };
@@ -94,7 +95,7 @@ pub(super) fn set(
         folded: 0,
         python: PythonStack {
             result: StackResult::Complete,
-            version: Some((3, 11)),
+            version: Some(Version::new(3, 11)),
             interpreter: Some(0),
             thread_known: !frames.is_empty(),
             frames,

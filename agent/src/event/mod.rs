@@ -7,10 +7,14 @@ pub mod testing;
 
 use std::fmt;
 
+use probe_abi::miss::Miss;
 use serde::{Deserialize, Serialize};
 
 pub use self::native::{Code, NativeFrame, NativeResult, NativeStack, Reason, StackCopy};
-use crate::process::{Found, Modules, ProcessKey};
+use crate::{
+    process::{Found, Modules, ProcessKey},
+    python::Version,
+};
 
 /// Nanoseconds on `CLOCK_BOOTTIME`, the only clock of the core.
 #[derive(
@@ -291,6 +295,13 @@ pub enum StackResult {
 }
 
 impl StackResult {
+    /// A walk that could not be done, and why.
+    #[must_use]
+    pub fn failed(why: Miss) -> Self {
+        let (label, _) = Miss::TABLE[why as usize];
+        Self::Failed(label.to_owned())
+    }
+
     /// The metric's label: the reason of a failure is another metric's matter.
     #[must_use]
     pub fn label(&self) -> &'static str {
@@ -317,8 +328,8 @@ impl fmt::Display for StackResult {
 pub struct PythonStack {
     /// How it came out.
     pub result: StackResult,
-    /// Major and minor version, where an interpreter is known.
-    pub version: Option<(u8, u8)>,
+    /// Its version, where an interpreter is known.
+    pub version: Option<Version>,
     /// `PyInterpreterState.id`: 0 is the main interpreter.
     pub interpreter: Option<i64>,
     /// The thread has a `PyThreadState`, with or without frames.

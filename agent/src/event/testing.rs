@@ -12,7 +12,7 @@ use super::{
     Action, Disposition, Event, Frame, PythonStack, Registration, StackCopy, StackResult, What,
     decode::Stamp,
 };
-use crate::python::{Version, layout, text::CUT};
+use crate::python::{layout, text::CUT};
 
 /// The record from which `decode` makes this event.
 ///
@@ -152,11 +152,7 @@ fn raw_stack(stack: &PythonStack, size: u32) -> Option<RawStack> {
         }
     };
     let (interpreters, version) = match stack.version {
-        Some((major, minor)) => {
-            let row = layout::row(Version::new(major, minor))?;
-            let row = layout::ROWS.get(usize::try_from(row).ok()?)?;
-            (0x5555_0000, row.raw.version)
-        }
+        Some(version) => (0x5555_0000, layout::find(version)?.1.raw.version),
         None => (0, 0),
     };
     Some(RawStack {

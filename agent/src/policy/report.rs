@@ -70,9 +70,7 @@ pub fn evidence(change: &Change, restriction: Restriction) -> Option<Evidence> {
             contested: change.registration.contested,
         },
         python: PythonRef {
-            version: python
-                .version
-                .map(|(major, minor)| format!("{major}.{minor}")),
+            version: python.version.map(|version| version.to_string()),
             result: python.result.to_string(),
             frames: frames.clone(),
             left_out: python.left_out,

@@ -53,7 +53,7 @@ pub enum At {
 /// Every hook.
 pub const HOOKS: &[Hook] = &[
     Hook {
-        name: "registration",
+        name: REGISTRATION,
         required: true,
         rungs: &[
             Rung {
@@ -133,14 +133,27 @@ pub struct HookStatus {
     pub reason: Option<String>,
 }
 
-/// Attaches every hook at its best rung.
-pub(super) fn attach_all(ebpf: &mut Ebpf, btf: &Btf) -> Vec<HookStatus> {
+/// The hook whose rung a developer may choose.
+pub const REGISTRATION: &str = "registration";
+
+/// The mechanisms of a hook, best first.
+pub fn mechanisms(hook: &str) -> impl Iterator<Item = &'static str> {
+    let mut hooks = HOOKS.iter();
+    let rungs = hooks.find(|row| row.name == hook).map(|row| row.rungs);
+    rungs.unwrap_or_default().iter().map(|rung| rung.mechanism)
+}
+
+/// Attaches every hook at its best rung; registrations by `only`, where that is given.
+pub(super) fn attach_all(ebpf: &mut Ebpf, btf: &Btf, only: Option<&str>) -> Vec<HookStatus> {
     let mut statuses = Vec::new();
     for hook in HOOKS {
         let mut held = false;
         for rung in hook.rungs {
+            let others = only.filter(|only| *only != rung.mechanism);
             let result = if held {
                 Err("a better rung is in use".to_owned())
+            } else if others.is_some() && hook.name == REGISTRATION {
+                Err("left out by --registration-rung".to_owned())
             } else {
                 attach(ebpf, btf, rung)
             };

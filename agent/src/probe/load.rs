@@ -81,13 +81,14 @@ pub struct Probe {
     pub kernel: RawKernel,
 }
 
-/// Loads the object, attaches every hook and takes the ring.
+/// Loads the object, attaches every hook and takes the ring. `rung` is the only mechanism that
+/// registrations may be heard by, for those who test it; else the best that the kernel takes.
 ///
 /// # Errors
 ///
 /// [`LoadError`], each of which says what is missing and what to do.
-pub fn load(layouts: &[RawLayout]) -> Result<Probe, LoadError> {
-    let probe = try_load(layouts)?;
+pub fn load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, LoadError> {
+    let probe = try_load(layouts, rung)?;
     for hook in hooks::HOOKS.iter().filter(|hook| hook.required) {
         let mut rungs = probe.hooks.iter().filter(|status| status.hook == hook.name);
         if !rungs.clone().any(|status| status.attached) {
@@ -106,7 +107,7 @@ pub fn load(layouts: &[RawLayout]) -> Result<Probe, LoadError> {
 /// # Errors
 ///
 /// As [`load`], hooks apart.
-pub fn try_load(layouts: &[RawLayout]) -> Result<Probe, LoadError> {
+pub fn try_load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, LoadError> {
     let types = fs::read(BTF).map_err(|error| LoadError::Btf(error.to_string()))?;
     let members = Members::parse(&types).map_err(|error| LoadError::Btf(error.to_string()))?;
     let enter = format_of("syscalls/sys_enter_rt_sigaction")?;
@@ -125,9 +126,9 @@ pub fn try_load(layouts: &[RawLayout]) -> Result<Probe, LoadError> {
     let mut ebpf = loader.load(OBJECT).map_err(|error| object_error(&error))?;
     let btf = Btf::from_sys_fs().map_err(|error| LoadError::Btf(error.to_string()))?;
     fill_layouts(&mut ebpf, layouts)?;
-    let hooks = hooks::attach_all(&mut ebpf, &btf);
+    let hooks = hooks::attach_all(&mut ebpf, &btf, rung);
     let ring = Ring::take(&mut ebpf).map_err(LoadError::Object)?;
-    let controls = Controls::take(ebpf, &offsets).map_err(LoadError::Object)?;
+    let controls = Controls::take(ebpf, &offsets, layouts).map_err(LoadError::Object)?;
     Ok(Probe {
         ring,
         controls,
@@ -164,15 +165,22 @@ fn format_of(event: &str) -> Result<String, LoadError> {
     Err(LoadError::Tracefs { path, error })
 }
 
-/// Maps count against the locked-memory limit before Linux 5.11. Where it cannot be raised,
-/// creating the maps will say so.
+/// Maps count against the locked-memory limit before Linux 5.11. Without CAP_SYS_RESOURCE it can
+/// be raised to the hard limit only. Where that is not enough, creating the maps will say so.
 fn raise_memory_limit() {
-    let limit = libc::rlimit {
+    let mut limit = libc::rlimit {
         rlim_cur: libc::RLIM_INFINITY,
         rlim_max: libc::RLIM_INFINITY,
     };
-    // SAFETY: a valid pointer to a struct that outlives the call.
-    let _ = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) };
+    // SAFETY: each call gets a valid pointer to a struct that outlives it.
+    unsafe {
+        if libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) != 0
+            && libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) == 0
+        {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit);
+        }
+    }
 }
 
 /// How many processors this machine could ever have; the scratch map is indexed by them.

@@ -8,7 +8,7 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData, PerCpuArray},
+    maps::{Array, HashMap, MapData, PerCpuArray},
     programs::{
         Iter, UProbe,
         uprobe::{UProbeAttachLocation, UProbeScope},
@@ -19,6 +19,7 @@ use probe_abi::{
     map,
     miss::{Miss, TALLIES},
     process::{PROGRAM_HTTPD, PROGRAM_OTHER, RawInterpreter, RawProcess, RawStart, START_PAGE},
+    python::RawLayout,
     record::{RawFile, RawInventory, SIGNALS},
 };
 use zerocopy::FromBytes as _;
@@ -34,6 +35,9 @@ pub struct Controls {
     processes: HashMap<MapData, u32, RawProcess>,
     programs: HashMap<MapData, RawFile, u32>,
     starts: HashMap<MapData, RawStart, RawInterpreter>,
+    layouts: Array<MapData, RawLayout>,
+    /// The rows that are in `layouts`.
+    rows: Vec<RawLayout>,
     misses: PerCpuArray<MapData, u64>,
     tallies: PerCpuArray<MapData, u64>,
     /// Files whose interpreter start is probed, by device and inode.
@@ -53,7 +57,11 @@ pub struct Interpreter {
 }
 
 impl Controls {
-    pub(super) fn take(mut ebpf: Ebpf, kernel: &RawKernel) -> Result<Self, String> {
+    pub(super) fn take(
+        mut ebpf: Ebpf,
+        kernel: &RawKernel,
+        rows: &[RawLayout],
+    ) -> Result<Self, String> {
         fn map_of<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
             ebpf: &mut Ebpf,
             name: &str,
@@ -67,6 +75,8 @@ impl Controls {
             processes: map_of(&mut ebpf, map::PROCESSES)?,
             programs: map_of(&mut ebpf, map::PROGRAMS)?,
             starts: map_of(&mut ebpf, map::STARTS)?,
+            layouts: map_of(&mut ebpf, map::LAYOUTS)?,
+            rows: rows.to_vec(),
             misses: map_of(&mut ebpf, map::MISSES)?,
             tallies: map_of(&mut ebpf, map::TALLIES)?,
             ebpf,
@@ -94,6 +104,18 @@ impl Controls {
             return Ok(());
         }
         self.processes.insert(pid, row, 0).map_err(io::Error::other)
+    }
+
+    /// Index of a layout that an interpreter has of itself; `None` where there is no more room.
+    pub fn layout(&mut self, raw: &RawLayout) -> Option<u32> {
+        let known = self.rows.iter().position(|row| row == raw);
+        let index = u32::try_from(known.unwrap_or(self.rows.len())).ok()?;
+        if known.is_none() {
+            // The map's own bound is the limit.
+            self.layouts.set(index, raw, 0).ok()?;
+            self.rows.push(*raw);
+        }
+        Some(index)
     }
 
     /// Stops watching a process.

@@ -1,10 +1,11 @@
 //! Hears: the kernel half, seen from user space.
 //!
 //! `btf`, `kernel` and `tracefs` are pure: bytes and texts of this kernel in, offsets out.
-//! `load` and `hooks` put the programs into the kernel, `ring` hears them, and `maps` is what
+//! `budget` says what each program may cost; `load` and `hooks` put the programs into the kernel, `ring` hears them, and `maps` is what
 //! the agent tells them.
 
 pub mod btf;
+pub mod budget;
 pub mod hooks;
 pub mod kernel;
 pub mod load;

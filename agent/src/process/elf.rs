@@ -261,6 +261,13 @@ impl<'d, R: ReadRef<'d>> Elf<'d, R> {
             .filter_map(|s| self.data_of(s).ok())
     }
 
+    /// Address of a section.
+    pub(super) fn address_of(&self, name: &[u8]) -> Option<u64> {
+        let mut sections = self.sections.iter();
+        let section = sections.find(|s| text(self.names, s.sh_name(E)) == Some(name))?;
+        Some(section.sh_addr(E))
+    }
+
     /// A 64-bit value at an address, as the file has it before it is loaded.
     pub(super) fn value_at(&self, address: u64) -> Option<u64> {
         self.bytes_at(address).map(u64::from_le_bytes)

@@ -74,7 +74,7 @@ impl Seen {
         }
     }
 
-    fn kind(&self, httpd: bool, soname: &[u8]) -> ModuleKind {
+    fn kind(&self, httpd: bool, python: bool, soname: &[u8]) -> ModuleKind {
         // glibc before 2.34 has the last two apart; they set the signals 32 and 33 [inferred].
         const LIBC: [&[u8]; 4] = [b"ld-linux", b"ld-musl-", b"libpthread.so.", b"librt.so."];
         if httpd {
@@ -83,7 +83,7 @@ impl Seen {
             ModuleKind::ModWsgi
         } else if self.mpm.is_some() && self.imports_httpd {
             ModuleKind::Mpm
-        } else if self.python.any() {
+        } else if python {
             ModuleKind::Python
         } else if self.apr || (self.module && self.imports_httpd) {
             ModuleKind::HttpdPart
@@ -108,13 +108,14 @@ pub fn facts<'d, R: ReadRef<'d>>(data: R) -> Result<FileFacts, ElfError> {
     }
     let soname = elf.soname()?.unwrap_or_default();
     let httpd = seen.core >= 2;
-    let kind = seen.kind(httpd, soname);
     let may_embed = httpd || seen.wsgi;
+    let python = std::mem::take(&mut seen.python).resolve(&elf, soname, may_embed)?;
+    let kind = seen.kind(httpd, python.is_some(), soname);
     Ok(FileFacts {
         kind,
         httpd,
         mod_wsgi: seen.wsgi.then(|| mod_wsgi_version(&elf)).flatten(),
-        python: seen.python.resolve(&elf, soname, may_embed)?,
+        python,
         mpm: seen.mpm,
         image: elf.image,
     })

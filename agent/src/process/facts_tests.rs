@@ -10,6 +10,10 @@ use super::{
     super::{python_file::Start, sample::*},
     *,
 };
+use crate::python::{
+    Version, layout,
+    reading::{Reading, Unsupported},
+};
 
 fn facts_of(sample: &Sample) -> FileFacts {
     facts(sample.build().as_slice()).expect("a sound file")
@@ -103,15 +107,23 @@ fn the_version_of_mod_wsgi() {
 
 #[test]
 fn the_interpreter() {
+    let (row, _) = layout::find(Version::new(3, 11)).expect("a row");
+    let current = if cfg!(target_arch = "aarch64") {
+        592
+    } else {
+        576
+    };
     let expected = PythonFile {
-        version: (3, 11),
-        runtime: DATA + 0x40,
+        version: Some(Version::new(3, 11)),
+        interpreters: DATA + 0x40 + 40,
+        current: Some(DATA + 0x40 + current),
+        reading: Reading::Row(row),
+        disagreements: Vec::new(),
         start: Some(Start {
             address: CODE + 0x70,
             offset: CODE_OFFSET + 0x70,
             code: [0; START_CODE],
         }),
-        free_threaded: false,
     };
     assert_eq!(facts_of(&Sample::python()).python, Some(expected));
 }
@@ -119,15 +131,15 @@ fn the_interpreter() {
 #[test]
 fn the_interpreters_version_has_several_sources() {
     let runtime = || Sample::new().object("_PyRuntime", DATA);
-    let version = |sample: &Sample| Some(facts_of(sample).python?.version);
+    let version = |sample: &Sample| facts_of(sample).python.expect("one").version;
     assert_eq!(version(&runtime()), None);
     assert_eq!(
         version(&runtime().soname("libpython3.7m.so.1.0")),
-        Some((3, 7))
+        Some(Version::new(3, 7))
     );
     assert_eq!(version(&runtime().soname("libpython3.so")), None);
     let tag = runtime().constants(b"\0cpython-3x\0cpython-310-x86\0cpython-39\0");
-    assert_eq!(version(&tag), Some((3, 9)));
+    assert_eq!(version(&tag), Some(Version::new(3, 9)));
     let absurd = runtime().constants(b"\0cpython-3999\0");
     assert_eq!(version(&absurd), None);
     let wrong = runtime()
@@ -143,11 +155,85 @@ fn a_free_threaded_build_says_so() {
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         let sample = Sample::new().object("_PyRuntime", DATA).data(&bytes);
         let python = facts_of(&sample).python.expect("an interpreter");
-        assert_eq!(python.version, (3, 13));
-        python.free_threaded
+        python.version
     };
-    assert!(table(1));
-    assert!(!table(0));
+    let usual = Version::new(3, 13);
+    assert_eq!(table(0), Some(usual));
+    assert_eq!(table(1), Some(usual.free_threaded()));
+}
+
+/// 3.6 has no `_PyRuntime`; the list of its interpreters is in the full symbol table, or is read from
+/// the code that returns it.
+#[test]
+fn an_interpreter_of_3_6() {
+    let older = || {
+        Sample::new()
+            .object("_PyThreadState_Current", DATA)
+            .function("_Py_InitializeEx_Private", CODE)
+            .soname("libpython3.6m.so.1.0")
+    };
+    let python = facts_of(&older().hidden("interp_head", DATA + 0x10)).python;
+    let python = python.expect("an interpreter");
+    let (row, _) = layout::find(Version::new(3, 6)).expect("a row");
+    assert_eq!(python.reading, Reading::Row(row));
+    assert_eq!(
+        (python.interpreters, python.current),
+        (DATA + 0x10, Some(DATA))
+    );
+    assert_eq!(python.start.map(|start| start.address), Some(CODE));
+
+    let stripped = older().function("PyInterpreterState_Head", CODE + 0x20);
+    let python = facts_of(&stripped).python.expect("an interpreter");
+    assert_eq!(python.reading, Reading::Unsupported(Unsupported::NoList));
+    let code: &[u8] = if cfg!(target_arch = "aarch64") {
+        // adrp x0, . + 0x2000; ldr x0, [x0, #0x18]; ret
+        &[0, 0, 0, 0xd0, 0, 0x0c, 0x40, 0xf9, 0xc0, 3, 0x5f, 0xd6]
+    } else {
+        // mov rax, [rip + 0x1ff1]; ret
+        &[0x48, 0x8b, 0x05, 0xf1, 0x1f, 0, 0, 0xc3]
+    };
+    let python = facts_of(&stripped.code(0x20, code)).python;
+    let python = python.expect("an interpreter");
+    assert_eq!(python.reading, Reading::Row(row));
+    assert_eq!(python.interpreters, DATA + 0x18);
+}
+
+#[test]
+fn an_interpreter_that_cannot_be_read_says_why() {
+    let reading = |sample: &Sample| facts_of(sample).python.expect("one").reading;
+    let libpython = |soname| Sample::new().object("_PyRuntime", DATA).soname(soname);
+    for (sample, reason) in [
+        (libpython("libpython3.16.so.1.0"), Unsupported::Version),
+        (libpython("libother.so"), Unsupported::Version),
+        (libpython("libpython3.11d.so.1.0"), Unsupported::DebugBuild),
+        (libpython("libpython3.7dm.so.1.0"), Unsupported::DebugBuild),
+        (
+            Sample::python().function("_Py_NegativeRefcount", CODE),
+            Unsupported::DebugBuild,
+        ),
+        (
+            Sample::new()
+                .object("_PyThreadState_Current", DATA)
+                .soname("libpython3.5m.so.1.0"),
+            Unsupported::Version,
+        ),
+    ] {
+        assert_eq!(reading(&sample), Reading::Unsupported(reason));
+        // It is there all the same, so that its stacks are missing and not empty.
+        assert_ne!(facts_of(&sample).python.expect("one").interpreters, 0);
+    }
+}
+
+/// A file without symbols, as strip leaves a static program that exports nothing.
+#[test]
+fn the_section_of_the_runtime_tells_of_it() {
+    let sample = Sample::new()
+        .runtime_section()
+        .constants(b"\0cpython-310\0");
+    let python = facts_of(&sample).python.expect("an interpreter");
+    assert_eq!(python.version, Some(Version::new(3, 10)));
+    assert_eq!(python.interpreters, DATA + 32);
+    assert_eq!(facts_of(&sample).kind, ModuleKind::Python);
 }
 
 #[test]
@@ -159,7 +245,10 @@ fn mod_wsgi_may_carry_the_interpreter() {
         .constants(&0x030c_01f0_u64.to_le_bytes());
     let facts = facts_of(&exported);
     assert_eq!(facts.kind, ModuleKind::ModWsgi);
-    assert_eq!(facts.python.map(|p| p.version), Some((3, 12)));
+    assert_eq!(
+        facts.python.and_then(|p| p.version),
+        Some(Version::new(3, 12))
+    );
 
     let hidden = Sample::new()
         .object("wsgi_module", DATA)
@@ -167,8 +256,8 @@ fn mod_wsgi_may_carry_the_interpreter() {
         .hidden("Py_Version", CONSTANTS)
         .constants(&0x030c_01f0_u64.to_le_bytes());
     assert_eq!(
-        facts_of(&hidden).python.map(|p| p.runtime),
-        Some(DATA + 0x40)
+        facts_of(&hidden).python.map(|p| p.interpreters),
+        Some(DATA + 0x40 + 40)
     );
     // Whoever imports Python's functions has no interpreter of its own.
     assert_eq!(facts_of(&hidden.import("Py_Initialize")).python, None);

@@ -6,6 +6,7 @@ use super::{
     super::{ModuleKind, sample::Sample},
     *,
 };
+use crate::python::{Version, layout, reading::Reading};
 
 fn written(sample: &Sample) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -106,7 +107,7 @@ fn on_this_machine(path: &str, check: impl Fn(&FileFacts)) {
     };
     let start = Instant::now();
     let facts = FileCache::default().facts(&file).expect(path);
-    let python = facts.python;
+    let python = &facts.python;
     eprintln!(
         "{path}: {:?}, {python:x?}, read in {:?}",
         facts.kind,
@@ -146,9 +147,10 @@ fn debians_server() {
 fn debians_interpreter_and_libraries() {
     let libraries = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
     let python = |facts: &FileFacts| {
-        let python = facts.python.expect("an interpreter");
-        assert_eq!((facts.kind, python.version), (ModuleKind::Python, (3, 11)));
-        assert!(python.start.is_some() && !python.free_threaded);
+        let python = facts.python.as_ref().expect("an interpreter");
+        assert_eq!(facts.kind, ModuleKind::Python);
+        assert_eq!(python.version, Some(Version::new(3, 11)));
+        assert!(python.start.is_some());
         assert!(!facts.httpd);
     };
     on_this_machine(&format!("{libraries}/libpython3.11.so.1.0"), python);
@@ -192,13 +194,13 @@ fn pyenvs_interpreters() {
         let file = format!("lib/libpython{major}.{minor}{abi}.so.1.0");
         on_this_machine(&entry.path().join(file).to_string_lossy(), |facts| {
             assert_eq!(facts.kind, ModuleKind::Python);
-            // 3.6 has no `_PyRuntime`, and 3.7 no `Py_InitializeFromConfig`.
-            assert_eq!(
-                facts.python.map(|p| p.version),
-                (minor > 6).then_some((major, minor))
-            );
-            let initialise = facts.python.and_then(|p| p.start);
-            assert_eq!(initialise.is_some(), minor > 7);
+            let python = facts.python.as_ref().expect("an interpreter");
+            let version = Version::new(major, minor);
+            assert_eq!(python.version, Some(version));
+            let row = layout::find(version).map(|(row, _)| Reading::Row(row));
+            assert_eq!(Some(&python.reading), row.as_ref());
+            assert!(python.start.is_some());
+            assert_eq!(python.current.is_some(), minor < 12);
         });
     }
 }

@@ -122,7 +122,7 @@ fn is_candidate(path: &Path) -> bool {
 fn target(path: PathBuf, files: &mut FileCache) -> Option<UprobeTarget> {
     let file = files::open(&path).ok()?;
     let metadata = file.metadata().ok()?;
-    let python = files.facts(&file).ok()?.python?;
+    let python = files.facts(&file).ok()?.python.clone()?;
     Some(UprobeTarget {
         file: FileId {
             device: device(&metadata),

@@ -128,11 +128,11 @@ pub(super) fn modules(mapped: &[Mapped]) -> Modules {
 /// else the first one that is mapped.
 pub(super) fn python(mapped: &[Mapped]) -> Option<PythonAt> {
     let at = |mapped: &Mapped| {
-        let python = mapped.facts.as_ref()?.python?;
+        let python = mapped.facts.as_ref()?.python.as_ref()?;
         Some(PythonAt {
-            runtime: mapped.bias()?.wrapping_add(python.runtime),
-            version: python.version,
-            free_threaded: python.free_threaded,
+            file: mapped.file,
+            path: mapped.code.path.as_str().into(),
+            python: python.loaded(mapped.bias()?),
         })
     };
     let own = mapped.iter().filter(|m| m.kind() == ModuleKind::ModWsgi);

@@ -4,6 +4,7 @@ use super::{
     super::{facts, proc, sample::*},
     *,
 };
+use crate::python::Version;
 
 const BASE: u64 = 0x7f00_0000_0000;
 
@@ -46,12 +47,10 @@ fn a_files_mappings_are_one_module() {
     assert_eq!((module.start, module.end), (BASE, BASE + END));
     assert_eq!(module.name(), "libpython3.11.so.1.0");
     assert_eq!(module.kind, ModuleKind::Python);
-    let expected = PythonAt {
-        runtime: BASE + DATA + 0x40,
-        version: (3, 11),
-        free_threaded: false,
-    };
-    assert_eq!(python(&mapped), Some(expected));
+    let at = python(&mapped).expect("an interpreter");
+    assert_eq!((at.file, &*at.path), (mapped[0].file, module.path.as_ref()));
+    let file = known(&Sample::python()).and_then(|facts| facts.python.clone());
+    assert_eq!(file.map(|file| file.loaded(BASE)), Some(at.python));
 }
 
 #[test]
@@ -107,8 +106,9 @@ fn the_interpreter_of_mod_wsgi_comes_first() {
         _ => known(&own),
     });
     let python = python(&mapped).expect("an interpreter");
-    assert_eq!(python.version, (3, 12));
-    assert_eq!(python.runtime, BASE + 0x10000 + DATA + 0x80);
+    assert_eq!(python.python.version, Some(Version::new(3, 12)));
+    let head = BASE + 0x10000 + DATA + 0x80 + 40;
+    assert_eq!(python.python.interpreters, head);
 }
 
 #[test]

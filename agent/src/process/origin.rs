@@ -12,6 +12,7 @@ use crate::{
         ModuleKind, Modules,
         stack::{self, Caller},
     },
+    python::Version,
 };
 
 /// Who asked.
@@ -208,16 +209,17 @@ fn is_import_system(frame: &Frame) -> bool {
 
 /// Whether a file is part of Python's own library: `…/python3.11/…`, but not what pip or
 /// Debian installed below it.
-pub(super) fn is_standard_library(file: &str, version: Option<(u8, u8)>) -> bool {
+pub(super) fn is_standard_library(file: &str, version: Option<Version>) -> bool {
     if file.starts_with("<frozen ") {
         return true;
     }
-    let Some((major, minor)) = version else {
+    let Some(version) = version else {
         return false;
     };
+    let Version { major, minor, .. } = version;
     let installed = file.contains("/site-packages/") || file.contains("/dist-packages/");
     !installed
-        && (file.contains(&format!("/python{major}.{minor}/"))
+        && (file.contains(&format!("/python{version}/"))
             || file.contains(&format!("/python{major}{minor}.zip/")))
 }
 
@@ -246,7 +248,7 @@ mod tests {
             contested: false,
             folded: 0,
             python: PythonStack {
-                version: Some((3, 11)),
+                version: Some(Version::new(3, 11)),
                 frames: files
                     .iter()
                     .map(|(file, function)| Frame {

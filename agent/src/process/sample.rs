@@ -29,6 +29,8 @@ pub(crate) struct Sample {
     soname: &'static str,
     constants: Vec<u8>,
     data: Vec<u8>,
+    code: Vec<u8>,
+    runtime: bool,
 }
 
 impl Sample {
@@ -77,6 +79,19 @@ impl Sample {
         self
     }
 
+    /// Puts code at a distance from [`CODE`].
+    pub(crate) fn code(mut self, at: usize, bytes: &[u8]) -> Self {
+        self.code.resize(at, 0);
+        self.code.extend(bytes);
+        self
+    }
+
+    /// Has a section `.PyRuntime` at [`DATA`].
+    pub(crate) fn runtime_section(mut self) -> Self {
+        self.runtime = true;
+        self
+    }
+
     /// An httpd program with its MPM loaded as a module.
     pub(crate) fn httpd() -> Self {
         Self::new()
@@ -117,7 +132,8 @@ impl Sample {
         }
         entries.extend(words(&[0, 0]));
 
-        let names = b"\0.dynsym\0.dynstr\0.dynamic\0.rodata\0.symtab\0.strtab\0.shstrtab\0";
+        let names =
+            b"\0.dynsym\0.dynstr\0.dynamic\0.rodata\0.symtab\0.strtab\0.shstrtab\0.PyRuntime\0";
         let mut file = vec![0; SIZE];
         let mut at = 0x200;
         // Name, type, address, data, link, entry size.
@@ -149,13 +165,20 @@ impl Sample {
         put(".symtab", 2, &full, None, 6, 24);
         put(".strtab", 3, &full_names, None, 0, 0);
         put(".shstrtab", 3, names, None, 0, 0);
+        if self.runtime {
+            put(".PyRuntime", 1, &self.data, Some(DATA_OFFSET), 0, 0);
+        }
+        let code_at = usize::try_from(CODE_OFFSET).expect("small");
+        file[code_at..code_at + self.code.len()].copy_from_slice(&self.code);
         let data_at = usize::try_from(DATA_OFFSET).expect("small");
         file[data_at..data_at + self.data.len()].copy_from_slice(&self.data);
 
         let headers: Vec<u8> = sections
             .iter()
             .flat_map(|&[name, kind, offset, size, link, entry]| {
-                words(&[name | kind << 32, 2, offset, offset, size, link, 8, entry])
+                // Only the data are loaded elsewhere than they are in the file.
+                let address = if offset == DATA_OFFSET { DATA } else { offset };
+                words(&[name | kind << 32, 2, address, offset, size, link, 8, entry])
             })
             .collect();
         let sections_at = at;
@@ -166,7 +189,7 @@ impl Sample {
         head.extend(words(&[3 | 62 << 16 | 1 << 32, 0, 64, sections_at]));
         head.extend(words(&[
             64 << 32 | 56 << 48,
-            3 | 64 << 16 | 8 << 32 | 7 << 48,
+            3 | 64 << 16 | (8 + u64::from(self.runtime)) << 32 | 7 << 48,
         ]));
         // Type and flags, offset, address twice, size in the file and in memory, alignment.
         for [flags, offset, address, size, memory] in [

@@ -259,7 +259,7 @@ fn key_of(stat: &Stat) -> ProcessKey {
 
 fn uprobes(directory: &Directory, mapped: &[Mapped]) -> Vec<UprobeTarget> {
     let target = |mapped: &Mapped| {
-        let python = mapped.facts.as_ref()?.python?;
+        let python = mapped.facts.as_ref()?.python.clone()?;
         let (_, path) = directory.open(&mapped.code, mapped.file)?;
         Some(UprobeTarget {
             path,

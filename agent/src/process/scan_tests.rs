@@ -69,7 +69,10 @@ fn a_worker_is_seen_whole() {
     assert_eq!(kinds, expected);
 
     let base = 0x40_0000;
-    assert_eq!(look.python.map(|p| p.runtime), Some(base + DATA + 0x40));
+    assert_eq!(
+        look.python.map(|p| p.python.interpreters),
+        Some(base + DATA + 0x40 + 40)
+    );
     let [uprobe] = &*look.uprobes else {
         panic!("{:?}", look.uprobes);
     };
@@ -77,7 +80,7 @@ fn a_worker_is_seen_whole() {
         (uprobe.start.address, uprobe.start.offset),
         (CODE + 0x70, CODE_OFFSET + 0x70)
     );
-    assert_eq!(uprobe.python.runtime, DATA + 0x40);
+    assert_eq!(uprobe.python.interpreters, DATA + 0x40 + 40);
     let there = fs::metadata(&uprobe.path).expect("a path that leads to the file");
     assert_eq!(there.ino(), uprobe.file.inode);
 }

@@ -17,41 +17,29 @@ use probe_abi::{
 use tracing::{debug, info, warn};
 
 use crate::{
+    escape,
     event::{Dispositions, Event, FileKey, Instant, What},
     native::Space,
     probe::maps::{Controls, Interpreter},
     process::{
         Modules, ProcessKey,
+        proc::FileId,
+        python_file::PythonFile,
         scan::{Look, Scanner, UprobeTarget},
     },
-    python::{Version, layout},
+    python::{Version, reading::Reading},
 };
 
-/// What the probe is told of an interpreter whose `_PyRuntime` is at an address.
-fn interpreter(version: (u8, u8), free_threaded: bool, runtime: u64) -> Interpreter {
-    let (major, minor) = version;
-    let index = (!free_threaded).then(|| layout::row(Version { major, minor }));
-    let row = index.flatten().and_then(|index| {
-        let row = layout::ROWS.get(usize::try_from(index).ok()?)?;
-        Some((index, row))
-    });
-    match row {
-        Some((layout, row)) => Interpreter {
-            interpreters: runtime.wrapping_add(row.runtime_interpreters),
-            current: row.runtime_current.map(|at| runtime.wrapping_add(at)),
-            layout,
-        },
-        None => Interpreter {
-            interpreters: runtime,
-            current: None,
-            layout: UNSUPPORTED,
-        },
-    }
+fn named(version: Option<Version>) -> String {
+    version.map_or_else(|| "of an unknown version".to_owned(), |v| v.to_string())
 }
 
 /// First interval between two looks at a candidate.
 const FIRST: Duration = Duration::from_millis(2);
-/// Longest interval between two looks at a candidate.
+/// Longest interval between two looks at a candidate that is as new as this: loading its modules, it
+/// may run Python some fifty milliseconds after libpython is first mapped.
+const CLOSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(20));
+/// Longest interval later on.
 const LONGEST: Duration = Duration::from_millis(250);
 /// After this long without mod_wsgi, a candidate is an httpd that serves something else. The
 /// scan each minute will notice if that changes.
@@ -70,8 +58,18 @@ pub(super) struct Watch {
     controls: Controls,
     proc_root: PathBuf,
     candidates: BTreeMap<u32, Candidate>,
-    /// Versions that were met and have no layout row: said once each.
-    unsupported: HashSet<(u8, u8)>,
+    /// Files whose interpreter was spoken of.
+    told: HashSet<FileId>,
+    disagreements: Disagreements,
+}
+
+/// Interpreters that describe their layout otherwise than the table has it.
+#[derive(Debug, Default)]
+struct Disagreements {
+    /// What they say is used.
+    own: u64,
+    /// What they say cannot be.
+    none: u64,
 }
 
 impl Watch {
@@ -81,7 +79,8 @@ impl Watch {
             controls,
             proc_root: proc_root.to_owned(),
             candidates: BTreeMap::new(),
-            unsupported: HashSet::new(),
+            told: HashSet::new(),
+            disagreements: Disagreements::default(),
         };
         watch.probe_installed();
         watch
@@ -139,13 +138,10 @@ impl Watch {
         for target in &look.uprobes {
             self.probe(target);
         }
-        let python = look.python.map(|python| {
-            let known = interpreter(python.version, python.free_threaded, python.runtime);
-            if known.layout == UNSUPPORTED {
-                self.unsupported(python.version, python.free_threaded);
-            }
-            known
-        });
+        let python = look
+            .python
+            .as_ref()
+            .map(|at| self.interpreter(at.file, &at.path, &at.python));
         let pid = look.key.pid;
         if let Err(reason) = self.controls.watch(pid, python) {
             warn!(pid, %reason, "failed to watch a process");
@@ -170,31 +166,78 @@ impl Watch {
 
     fn probe(&mut self, target: &UprobeTarget) {
         let python = &target.python;
-        let (major, minor) = python.version;
-        let known = interpreter(python.version, python.free_threaded, python.runtime);
+        let path = target.path.to_string_lossy();
+        let known = self.interpreter(target.file, &path, python);
         let file = (target.file.device, target.file.inode);
         match self
             .controls
             .attach(file, &target.path, &target.start, &known)
         {
             Ok(true) => {
-                info!(python = %Version { major, minor }, "watching an interpreter's start")
+                info!(
+                    python = named(python.version),
+                    "watching an interpreter's start"
+                );
             }
             Ok(false) => {}
             Err(reason) => warn!(reason, "an interpreter's start is not watched"),
         }
     }
 
-    fn unsupported(&mut self, version: (u8, u8), free_threaded: bool) {
-        if self.unsupported.insert(version) {
-            let (major, minor) = version;
-            let build = if free_threaded {
-                " (free-threaded)"
-            } else {
-                ""
-            };
-            warn!("Python {major}.{minor}{build} is not supported yet: its stacks stay empty");
+    /// What the probe is told of an interpreter.
+    fn interpreter(&mut self, file: FileId, path: &str, python: &PythonFile) -> Interpreter {
+        if self.told.insert(file) {
+            self.tell(path, python);
         }
+        let layout = match &python.reading {
+            Reading::Row(index) => *index,
+            Reading::Own(raw) => self.controls.layout(raw).unwrap_or(UNSUPPORTED),
+            Reading::Unsupported(_) => UNSUPPORTED,
+        };
+        Interpreter {
+            interpreters: python.interpreters,
+            current: python.current,
+            layout,
+        }
+    }
+
+    /// Says once what is unusual about an interpreter.
+    fn tell(&mut self, path: &str, python: &PythonFile) {
+        let version = named(python.version);
+        let file = escape::text(path);
+        let fields: Vec<String> = python
+            .disagreements
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let fields = fields.join(", ");
+        match &python.reading {
+            Reading::Row(_) => {}
+            Reading::Own(raw) if self.controls.layout(raw).is_some() => {
+                self.disagreements.own += 1;
+                warn!(
+                    %file, fields,
+                    "Python {version} has a layout of its own, which is used; please report it"
+                );
+            }
+            Reading::Own(_) => {
+                self.disagreements.none += 1;
+                warn!(%file, fields, "Python {version} has no stacks: too many layouts");
+            }
+            Reading::Unsupported(reason) => {
+                self.disagreements.none += u64::from(!fields.is_empty());
+                warn!(%file, fields, "Python {version} has no stacks: {reason}");
+            }
+        }
+    }
+
+    /// How many interpreters describe their layout otherwise than the table has it, by the layout
+    /// that is used.
+    pub(super) fn disagreements(&self) -> [(&'static str, u64); 2] {
+        [
+            ("own", self.disagreements.own),
+            ("none", self.disagreements.none),
+        ]
     }
 
     /// One process of an httpd that the table does not know yet.
@@ -286,7 +329,13 @@ impl Watch {
             let Some(candidate) = self.candidates.get_mut(&pid) else {
                 continue;
             };
-            candidate.interval = (candidate.interval * 3 / 2).min(LONGEST);
+            let (new, close) = CLOSE;
+            let longest = if now - candidate.since < new {
+                close
+            } else {
+                LONGEST
+            };
+            candidate.interval = (candidate.interval * 3 / 2).min(longest);
             candidate.next = now + candidate.interval;
             if now - candidate.since > PATIENCE {
                 self.candidates.remove(&pid);

@@ -169,6 +169,14 @@ impl Metrics {
         self.families.event_delay.observe(seconds.max(0.0));
     }
 
+    /// How many interpreters describe their layout otherwise than the table has it.
+    pub fn layout_disagreements(&self, totals: &[(&str, u64)]) {
+        for (layout, total) in totals {
+            let family = &self.families.layout_disagreements;
+            family.advance(layout, *total as f64);
+        }
+    }
+
     /// Which part of the ring is in use.
     pub fn ring_used(&self, ratio: f64) {
         self.families.ring_used.set(ratio);

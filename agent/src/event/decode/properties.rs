@@ -4,7 +4,10 @@ use probe_abi::miss::Miss;
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 
 use super::*;
-use crate::event::{Frame, PythonStack, StackResult, testing::encode};
+use crate::{
+    event::{Frame, PythonStack, StackResult, testing::encode},
+    python::Version,
+};
 
 const STAMP: Stamp = Stamp {
     cpu: 1,
@@ -61,7 +64,7 @@ fn python_stack() -> impl Strategy<Value = PythonStack> {
                 // Without a version there is no line.
                 frames.iter_mut().for_each(|frame| frame.line = None);
             }
-            let version = known.then_some((3, 11));
+            let version = known.then_some(Version::new(3, 11));
             PythonStack {
                 result,
                 version,

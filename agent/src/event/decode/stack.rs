@@ -29,7 +29,7 @@ pub(super) fn decode(raw: &RawStack, bytes: &[u8]) -> Result<PythonStack, Decode
     let (frames, crossed) = frames(raw.frames, bytes, version.and_then(linetable::Kind::of))?;
     Ok(PythonStack {
         result,
-        version: version.map(|version| (version.major, version.minor)),
+        version,
         interpreter: (raw.interpreter >= 0).then_some(raw.interpreter),
         thread_known: raw.flags & RawStack::THREAD_KNOWN != 0,
         ambiguous: raw.flags & RawStack::AMBIGUOUS != 0,

@@ -8,7 +8,7 @@ use probe_abi::{
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::*;
-use crate::event::StackResult;
+use crate::{event::StackResult, python::Version};
 
 /// A registration record with its frames; the sizes are filled in.
 fn record(change: impl FnOnce(&mut RawRegistration), frames: &[u8]) -> Vec<u8> {
@@ -170,10 +170,13 @@ fn stacks_say_what_they_are() {
     assert_eq!(of(Raw::NONE, 0).result, StackResult::None);
     let failed = of(Raw::FAILED, Miss::NodeBound as u16);
     assert_eq!(failed.result, StackResult::Failed("node_bound".into()));
-    assert_eq!((failed.version, failed.interpreter), (Some((3, 11)), None));
+    assert_eq!(
+        (failed.version, failed.interpreter),
+        (Some(Version::new(3, 11)), None)
+    );
     // A version whose lines nobody can read, and none at all.
     let frames = frame(|raw| raw.first_line = 10, b"a", b"b", &[0x80, 0]);
-    for (version, known) in [(0x0207, Some((2, 7))), (0, None)] {
+    for (version, known) in [(0x0207, Some(Version::new(2, 7))), (0, None)] {
         let change = |raw: &mut RawRegistration| {
             (raw.python.version, raw.python.frames) = (version, 1);
         };

@@ -48,7 +48,7 @@ fn python(functions: &[&str]) -> PythonStack {
     let crossed = (0..functions.len()).filter(|at| functions[*at].starts_with('>'));
     PythonStack {
         result: StackResult::Complete,
-        version: Some((3, 11)),
+        version: Some(crate::python::Version::new(3, 11)),
         crossed: crossed.collect(),
         frames: functions
             .iter()

@@ -33,6 +33,7 @@ pub const NAMES: &[&str] = &[
     "sigblame_override_seconds",
     "sigblame_probe_misses_total",
     "sigblame_probe_run_seconds_total",
+    "sigblame_python_layout_disagreements_total",
     "sigblame_python_stacks_total",
     "sigblame_registrations_total",
     "sigblame_restrict_signal",
@@ -64,6 +65,7 @@ pub(super) struct Families {
     pub(super) events: IntCounterVec,
     pub(super) events_lost: IntCounterVec,
     pub(super) probe_misses: Totals,
+    pub(super) layout_disagreements: Totals,
     pub(super) python_stacks: IntCounterVec,
     pub(super) hook_attached: IntGaugeVec,
     pub(super) event_delay: Histogram,
@@ -160,6 +162,14 @@ impl Families {
                 ),
                 &["reason"],
             )?)?),
+            layout_disagreements: Totals::new(make.add(CounterVec::new(
+                Opts::new(
+                    "sigblame_python_layout_disagreements_total",
+                    "Interpreters whose own description of their layout is not the table's, by the \
+                     layout that is used.",
+                ),
+                &["layout"],
+            )?)?),
             python_stacks: make.add(counters(
                 "sigblame_python_stacks_total",
                 "Python stacks of registrations by how they came out.",
@@ -205,6 +215,9 @@ impl Families {
         }
         for (reason, _) in Miss::TABLE {
             self.probe_misses.advance(reason, 0.0);
+        }
+        for layout in ["own", "none"] {
+            self.layout_disagreements.advance(layout, 0.0);
         }
         for result in ["complete", "truncated", "none", "failed"] {
             self.python_stacks.get_metric_with_label_values(&[result])?;

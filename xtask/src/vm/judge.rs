@@ -1,0 +1,231 @@
+//! What a machine said, held against what it should have said.
+
+use serde_json::Value;
+
+/// Each rung of the registration hook, upper first.
+pub(super) const RUNGS: [&str; 2] = ["fexit", "tracepoint"];
+
+/// The modules through which the application's call goes.
+const WAY: [&str; 3] = ["libffi", "libpython", "mod_wsgi"];
+
+/// What came of one kernel.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// As `uname -r` says.
+    pub(super) release: String,
+    /// The programs in the probe's order.
+    pub(super) programs: Vec<Program>,
+    /// The stack of each rung.
+    pub(super) stacks: Vec<String>,
+    /// Everything that is not as it should be.
+    pub(super) faults: Vec<String>,
+}
+
+/// One program on one kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    pub(super) name: String,
+    pub(super) attached: bool,
+    /// Instructions that the verifier looked at.
+    pub(super) cost: Option<u64>,
+    pub(super) budget: u64,
+}
+
+impl Verdict {
+    /// Reads all that a machine said.
+    pub(super) fn of(lines: &[Value]) -> Self {
+        let mut verdict = Self::default();
+        let named = |what: &str| lines.iter().find(|line| line["what"] == what);
+        if let Some(begin) = named("begin") {
+            verdict.release = text(&begin["release"]).to_owned();
+        }
+        for rung in RUNGS {
+            let of_rung = |what: &str| {
+                lines
+                    .iter()
+                    .find(|line| line["what"] == what && line["rung"] == rung)
+            };
+            match of_rung("doctor") {
+                Some(line) => verdict.doctor(rung, line),
+                None => verdict.fault(rung, "the doctor was not heard"),
+            }
+            match of_rung("trace") {
+                Some(line) => verdict.trace(rung, line),
+                None => verdict.fault(rung, "the trace was not heard"),
+            }
+        }
+        if named("end").is_none() {
+            verdict.faults.push("it did not reach its end".to_owned());
+        }
+        for program in &verdict.programs {
+            if !program.attached {
+                let name = &program.name;
+                verdict.faults.push(format!("{name} is not attached"));
+            } else if program.cost.is_some_and(|cost| cost > program.budget) {
+                verdict.faults.push(format!(
+                    "{} costs {} instructions, {} are allowed",
+                    program.name,
+                    program.cost.unwrap_or_default(),
+                    program.budget
+                ));
+            }
+        }
+        verdict
+    }
+
+    fn fault(&mut self, rung: &str, what: &str) {
+        self.faults.push(format!("{rung}: {what}"));
+    }
+
+    fn doctor(&mut self, rung: &str, line: &Value) {
+        let Ok(report) = serde_json::from_str::<Value>(text(&line["output"])) else {
+            self.fault(rung, &format!("the doctor said {line}"));
+            return;
+        };
+        if line["code"] != 0 || report["ok"] != true {
+            self.fault(rung, &format!("the doctor found: {report}"));
+        }
+        let checks = report["checks"].as_array().into_iter().flatten();
+        let mut hooks = 0;
+        for check in checks {
+            let Some(hook) = text(&check["name"]).strip_prefix("hook ") else {
+                continue;
+            };
+            hooks += 1;
+            let seen = text(&check["seen"]);
+            if check["state"] == "missing" {
+                self.fault(rung, &format!("hook {hook}: {seen}"));
+            } else if hook == "registration" && !seen.starts_with(&format!("by {rung}")) {
+                self.fault(rung, &format!("hook registration is {seen}"));
+            }
+        }
+        if hooks == 0 {
+            self.fault(rung, "the doctor named no hook");
+        }
+        for row in report["programs"].as_array().into_iter().flatten() {
+            self.program(row);
+        }
+    }
+
+    /// A program is tried with one rung or with both.
+    fn program(&mut self, row: &Value) {
+        let name = text(&row["name"]);
+        let cost = row["verified_instructions"].as_u64();
+        let attached = row["loaded"] == true;
+        match self.programs.iter_mut().find(|known| known.name == name) {
+            Some(known) => {
+                known.attached |= attached;
+                known.cost = known.cost.max(cost);
+            }
+            None => self.programs.push(Program {
+                name: name.to_owned(),
+                attached,
+                cost,
+                budget: row["budget"].as_u64().unwrap_or(0),
+            }),
+        }
+    }
+
+    fn trace(&mut self, rung: &str, line: &Value) {
+        if let Some(problem) = line["problem"].as_str() {
+            let (errors, server) = (text(&line["errors"]), text(&line["server"]));
+            self.fault(rung, &format!("{problem}\n{errors}\n{server}"));
+            return;
+        }
+        let errors = text(&line["errors"]);
+        if line["code"] != 0 {
+            self.fault(rung, &format!("the trace ended badly: {errors}"));
+        }
+        for warning in errors
+            .lines()
+            .filter(|l| l.contains("WARN") || l.contains("ERROR"))
+        {
+            self.fault(rung, warning);
+        }
+        let told: Vec<Value> = line["lines"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|line| serde_json::from_str(text(line)).ok())
+            .filter(|event: &Value| event["signal"]["name"] == "SIGUSR2")
+            .collect();
+        let [event] = &told[..] else {
+            let count = told.len();
+            self.fault(
+                rung,
+                &format!("{count} registrations were told, not one: {line}"),
+            );
+            return;
+        };
+        let python = &event["python"];
+        if python["result"] != "complete" {
+            self.fault(rung, &format!("the stack is {}", python["result"]));
+        }
+        let expected = &line["expected"];
+        let whole = expected.as_array().is_some_and(|frames| frames.len() >= 5);
+        if !whole || python["frames"] != *expected {
+            self.fault(
+                rung,
+                &format!(
+                    "the stack is\n{:#}\nand the interpreter's own is\n{expected:#}",
+                    python["frames"]
+                ),
+            );
+        }
+        self.native(rung, &event["native"]);
+        if event["change"]["new"]["kind"] != "ignore" {
+            self.fault(
+                rung,
+                &format!("the new handler is {}", event["change"]["new"]),
+            );
+        }
+        self.stacks.push(stack(rung, event));
+    }
+
+    /// From the C library's `signal` through ctypes and the interpreter to the thread's beginning.
+    fn native(&mut self, rung: &str, native: &Value) {
+        let frames = native["frames"].as_array();
+        let modules: Vec<&str> = frames
+            .into_iter()
+            .flatten()
+            .map(|frame| text(&frame["module"]))
+            .collect();
+        let through = |name: &str| modules.iter().any(|module| module.contains(name));
+        let whole = native["result"] == "complete"
+            && modules.first().is_some_and(|m| m.contains("libc"))
+            && WAY.iter().all(|name| through(name));
+        if !whole {
+            self.fault(rung, &format!("the native stack is {native:#}"));
+        }
+    }
+}
+
+fn stack(rung: &str, event: &Value) -> String {
+    let python = &event["python"];
+    let mut shown = format!(
+        "{rung}: {} in CPython {}, {}",
+        text(&event["signal"]["name"]),
+        text(&python["version"]),
+        text(&python["result"])
+    );
+    for frame in python["frames"].as_array().into_iter().flatten() {
+        let (function, file) = (text(&frame["function"]), text(&frame["file"]));
+        shown.push_str(&format!("\n    at {function} ({file}:{})", frame["line"]));
+    }
+    let frames = event["native"]["frames"].as_array();
+    let mut modules: Vec<&str> = frames
+        .into_iter()
+        .flatten()
+        .filter_map(|frame| text(&frame["module"]).rsplit('/').next())
+        .collect();
+    let count = modules.len();
+    modules.dedup();
+    let result = text(&event["native"]["result"]);
+    let way = modules.join(" ← ");
+    shown.push_str(&format!("\n    native, {result}, {count} frames: {way}"));
+    shown
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
