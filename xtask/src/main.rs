@@ -11,6 +11,7 @@ use crate::packages::Group;
 
 mod bench;
 mod ci;
+mod libraries;
 mod offsets;
 mod packages;
 mod progress;
