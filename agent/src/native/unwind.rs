@@ -134,3 +134,6 @@ fn plain(arch: Arch, registers: &Registers, stack: &StackCopy<'_>) -> Result<Ste
     };
     step().ok_or(Reason::NoUnwindInfo)
 }
+
+#[cfg(test)]
+mod tests;
