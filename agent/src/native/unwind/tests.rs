@@ -223,7 +223,7 @@ fn an_expression_may_read_the_stack() {
 #[test]
 fn the_link_register_is_the_leafs_only() {
     let stack = Stack {
-        lr: FILE + 8 | 0x00b4_0000_0000_0000,
+        lr: (FILE + 8) | 0x00b4_0000_0000_0000,
         ..Stack::new(&[0; 16])
     };
     // A table that never saves it: the second frame cannot have it any more.
