@@ -124,3 +124,5 @@ impl Engine {
 mod cases;
 #[cfg(test)]
 mod events;
+#[cfg(test)]
+mod native_cases;

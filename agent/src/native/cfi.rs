@@ -45,7 +45,7 @@ pub(super) struct Cfi {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// To the caller.
-    Caller(Caller),
+    Caller(Box<Caller>),
     /// Nowhere: this is the thread's first function.
     End,
 }
@@ -199,11 +199,11 @@ impl Frame<'_> {
         if self.row.register(Register(self.arch.sp())).is_none() {
             registers.set(self.arch.sp(), Some(cfa));
         }
-        Ok(Step::Caller(Caller {
+        Ok(Step::Caller(Box::new(Caller {
             address,
             registers,
             interrupted: self.entry.is_signal_trampoline(),
-        }))
+        })))
     }
 
     /// What the caller has in a register; `None` where it has lost that value.

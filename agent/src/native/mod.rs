@@ -5,8 +5,7 @@
 //! files, so that no frame pointers are needed. The files are an application's: sizes are claims,
 //! the work on each frame is bounded, and what makes no sense ends the stack with a reason.
 //!
-//! `registers`, `cfi`, `unwind`, `space` and `symbols` only think; `binaries`, `debug` and `vdso`
-//! read files.
+//! `registers`, `cfi`, `unwind` and `symbols` are pure; `binaries`, `debug` and `vdso` read files.
 
 mod binaries;
 mod cfi;
@@ -21,3 +20,6 @@ pub use self::{
     binaries::{Binaries, Want, failed},
     space::Space,
 };
+
+#[cfg(test)]
+mod tests;

@@ -136,3 +136,61 @@ impl Write for Limited {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_read_as_their_languages_write_them() {
+        for (name, expected) in [
+            ("reports_start", "reports_start"),
+            ("pthread_create@GLIBC_2.2.5", "pthread_create"),
+            ("__libc_start_main@@GLIBC_2.34", "__libc_start_main"),
+            ("@odd", "@odd"),
+            ("_ZN5polar5frame4openEii", "polar::frame::open"),
+            (
+                "_ZN3std2io5Write9write_all17h0123456789abcdefE",
+                "std::io::Write::write_all",
+            ),
+            ("_RNvCs15kBYyAo9fc_7mycrate7example", "mycrate::example"),
+            ("_Z!", "_Z!"),
+        ] {
+            assert_eq!(shown(name), expected);
+        }
+        let long = shown(&"x".repeat(4_000));
+        assert_eq!(long.chars().count(), SHOWN_MAX + 1);
+        assert!(long.ends_with('…'));
+    }
+
+    /// A short name may stand for one of any length: each parameter is a function of the one before,
+    /// twice.
+    #[test]
+    fn a_name_that_explodes_is_cut_in_time() {
+        for start in ["1a", "JE", "PFvvE"] {
+            let mut name = format!("_Z1fI{start}FS_S_E");
+            for digit in ('0'..='9').chain('A'..='Z') {
+                name.push_str(&format!("FS{digit}_S{digit}_E"));
+            }
+            name.push_str("EvT_");
+            let begin = Instant::now();
+            let shown = shown(&name);
+            assert!(
+                shown.starts_with("void f<") && shown.ends_with('…'),
+                "{shown}"
+            );
+            assert!(begin.elapsed() < Duration::from_secs(1), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_shown(name in "(_Z|_R|_ZN)?[A-Za-z0-9_.$]{0,80}") {
+            prop_assert!(shown(&name).chars().count() <= SHOWN_MAX + 1);
+        }
+    }
+}

@@ -126,11 +126,14 @@ fn plain(arch: Arch, registers: &Registers, stack: &StackCopy<'_>) -> Result<Ste
         registers.set(arch.fp(), Some(before));
         registers.set(arch.sp(), Some(fp.checked_add(16)?));
         let address = arch.code_address(back);
-        Some(Step::Caller(Caller {
+        Some(Step::Caller(Box::new(Caller {
             address,
             registers,
             interrupted: false,
-        }))
+        })))
     };
     step().ok_or(Reason::NoUnwindInfo)
 }
+
+#[cfg(test)]
+mod tests;

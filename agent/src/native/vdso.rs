@@ -13,8 +13,15 @@ use crate::process::{elf::Elf, proc};
 /// Bytes of it: two pages on the kernels that we know.
 const SIZE_MAX: u64 = 1 << 20;
 
-/// Its tables, from our own copy: the kernel maps the same pages into every 64-bit process.
+/// Its tables.
 pub(super) fn tables() -> Option<Arc<Cfi>> {
+    let (index, frames) = sections()?;
+    Cfi::new(index, frames).map(Arc::new)
+}
+
+/// `.eh_frame_hdr` and `.eh_frame` of our own copy: the kernel maps the same pages into every
+/// 64-bit process.
+pub(super) fn sections() -> Option<(Section, Section)> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let vdso = proc::mappings(&maps).find(|mapping| mapping.path == "[vdso]")?;
     let size = vdso.end.checked_sub(vdso.start)?;
@@ -27,7 +34,7 @@ pub(super) fn tables() -> Option<Arc<Cfi>> {
         let bytes = bytes.to_vec();
         Some(Section { address, bytes })
     };
-    Cfi::new(section(b".eh_frame_hdr")?, section(b".eh_frame")?).map(Arc::new)
+    Some((section(b".eh_frame_hdr")?, section(b".eh_frame")?))
 }
 
 #[cfg(test)]

@@ -105,6 +105,9 @@ impl Image {
     }
 }
 
+/// The symbols of a table, and the section with their names.
+pub(crate) type Table<'d> = (&'d [Sym64<LittleEndian>], usize);
+
 /// A parsed file: headers only, the rest on demand.
 pub(crate) struct Elf<'d, R: ReadRef<'d>> {
     data: R,
@@ -191,7 +194,7 @@ impl<'d, R: ReadRef<'d>> Elf<'d, R> {
         &self,
         kind: elf::SectionType,
         limit: u64,
-    ) -> Result<Option<(&'d [Sym64<LittleEndian>], usize)>, ElfError> {
+    ) -> Result<Option<Table<'d>>, ElfError> {
         let Some(table) = self.sections.iter().find(|s| s.sh_type(E) == kind) else {
             return Ok(None);
         };
