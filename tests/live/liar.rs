@@ -158,6 +158,36 @@ fn unknown_python_is_named_and_not_walked() {
     assert!(agent.log().contains("Python 3.99"), "{}", agent.log());
 }
 
+/// A runtime that is loaded and called at once is in the kernel's hands only after its first call:
+/// that one is named and counted, the next one has its stack.
+#[test]
+fn window_before_an_interpreter_is_known_is_counted() {
+    let programs = Programs::late("0x030b02f0");
+    let mut liar = programs.start("truth");
+    let agent = Agent::start().unwrap();
+    let mut trace = Trace::start(&["--all"]).unwrap();
+    let unknown = || {
+        let metrics = agent.metrics().unwrap();
+        metrics.sum(
+            "sigblame_probe_misses_total",
+            &[("reason", "interpreter_unknown")],
+        )
+    };
+    let line = told(&mut trace, &mut liar);
+    assert_eq!(
+        line["python"]["result"], "failed(interpreter_unknown)",
+        "{line:#}"
+    );
+    assert!(wait_for(PATIENCE, || (unknown() == 1.0).then_some(())).is_some());
+    let lines = told_so_far(&mut trace, &mut liar, 2);
+    assert_eq!(lines[1]["python"]["result"], "complete", "{:#}", lines[1]);
+    assert_eq!(
+        lines[1]["python"]["frames"].as_array().map(Vec::len),
+        Some(3)
+    );
+    assert_eq!(unknown(), 1.0);
+}
+
 /// An honest server's stack.
 fn honest() {
     let trace = Trace::start(&[]).unwrap();
@@ -169,6 +199,11 @@ fn honest() {
 
 /// Lets a liar make its registration, and gives the line about it.
 fn told(trace: &mut Trace, liar: &mut Scoped) -> Value {
+    told_so_far(trace, liar, 1).remove(0)
+}
+
+/// The same for its `count`th registration: gives all lines.
+fn told_so_far(trace: &mut Trace, liar: &mut Scoped, count: usize) -> Vec<Value> {
     let pid = liar.pid();
     liar.child()
         .stdin
@@ -179,10 +214,10 @@ fn told(trace: &mut Trace, liar: &mut Scoped) -> Value {
     let mut lines = Vec::new();
     wait_for(PATIENCE, || {
         lines = trace.lines(pid).unwrap().into_iter().cloned().collect();
-        (!lines.is_empty()).then_some(())
+        (lines.len() >= count).then_some(())
     });
-    assert_eq!(lines.len(), 1, "one registration, one line: {lines:#?}");
-    lines.remove(0)
+    assert_eq!(lines.len(), count, "one registration, one line: {lines:#?}");
+    lines
 }
 
 /// The program that lies, and what passes for its mod_wsgi.
@@ -193,29 +228,42 @@ struct Programs {
 impl Programs {
     /// `version`: what it calls `Py_Version`.
     fn compile(version: &str) -> Self {
+        let programs = Self::without();
+        programs.cc("liar", &[&format!("-DVERSION={version}")]);
+        programs
+    }
+
+    /// A program that loads its runtime when it is called.
+    fn late(version: &str) -> Self {
+        let programs = Self::without();
+        let library = format!("-DVERSION={version}");
+        programs.cc("liblate.so", &["-shared", "-fPIC", "-DLIBRARY", &library]);
+        programs.cc("liar", &["-DLATE"]);
+        programs
+    }
+
+    fn without() -> Self {
         let scratch = Scratch::new("liar").unwrap();
         let module = scratch.path().join("wsgi.c");
         fs::write(&module, "int wsgi_module;\n").unwrap();
         demo::compile(&module, &scratch.path().join("libwsgi.so")).unwrap();
-        let status = Command::new("cc")
-            .args([
-                "-O1",
-                "-g",
-                "-rdynamic",
-                "-Wall",
-                "-Wextra",
-                "-pthread",
-                "-o",
-            ])
-            .arg(scratch.path().join("liar"))
-            .arg(format!("-DVERSION={version}"))
-            .arg(package_dir().join("apps/live/liar.c"))
-            .arg(scratch.path().join("libwsgi.so"))
-            .arg(format!("-Wl,-rpath,{}", scratch.path().display()))
-            .status()
-            .unwrap();
-        assert!(status.success());
         Self { scratch }
+    }
+
+    fn cc(&self, name: &str, arguments: &[&str]) {
+        let dir = self.scratch.path();
+        let mut command = Command::new("cc");
+        command
+            .args(["-O1", "-g", "-rdynamic", "-Wall", "-Wextra", "-pthread"])
+            .args(arguments)
+            .arg("-o")
+            .arg(dir.join(name))
+            .arg(package_dir().join("apps/live/liar.c"));
+        if !arguments.contains(&"-DLIBRARY") {
+            command.arg(dir.join("libwsgi.so"));
+        }
+        command.arg(format!("-Wl,-rpath,{}", dir.display()));
+        assert!(command.status().unwrap().success());
     }
 
     fn start(&self, lie: &str) -> Scoped {

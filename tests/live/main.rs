@@ -15,6 +15,7 @@ mod flood;
 mod interpreters;
 mod late_start;
 mod liar;
+mod libraries;
 mod matrix;
 mod odd_calls;
 mod prometheus;

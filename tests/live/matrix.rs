@@ -121,8 +121,14 @@ fn builder(installation: &Installation, mpm: Mpm) -> Builder {
         let text = std::fs::read_to_string(apps.join(source)).unwrap();
         builder = builder.file(&name, &text).unwrap();
     }
-    let includes = Command::new("python3-config").arg("--includes").output();
-    let includes = String::from_utf8(includes.unwrap().stdout).unwrap();
+    // Any version's headers will do. pyenv may put its own, slow ones first on PATH.
+    let config = ["/usr/bin/python3-config", "python3-config"].into_iter();
+    let mut config =
+        config.filter_map(|program| Command::new(program).arg("--includes").output().ok());
+    let includes = config
+        .next()
+        .expect("python3-config, of the package python3-dev");
+    let includes = String::from_utf8(includes.stdout).unwrap();
     let includes: Vec<&str> = includes.split_whitespace().collect();
     let library = builder.app_dir().join(NATIVE);
     demo::compile_with(&apps.join("matrix/native.c"), &library, &includes).unwrap();
@@ -152,7 +158,11 @@ fn walk_with(installation: &Installation, mpm: Mpm) {
         .script(A, "matrix.py", &Place::embedded("a"))
         .start()
         .unwrap();
-    let mut visits = mix(&server);
+    // mod_wsgi imports a script when its process starts, if that and the interpreter are named. The
+    // main interpreter comes first, see `main_and_sub_interpreter_are_told_apart`.
+    let imported = [MAIN, A, B, DAEMON, ALONE].map(|mount| visit(&server, mount, "imported"));
+    let mut visits: Vec<Visit> = imported.into();
+    visits.extend(mix(&server));
     let cases = ask(&server, &format!("{A}/"));
     let cases: BTreeMap<String, String> = serde_json::from_value(cases).unwrap();
     assert!(cases.len() > 35, "{cases:?}");

@@ -179,7 +179,8 @@ fn records(text: &str) -> Result<Vec<(usize, Vec<u8>)>> {
     let mut records = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let value: Value = serde_json::from_str(line)?;
-        if let Some(digits) = value["record"].as_str() {
+        let digits = value["record"].as_str();
+        if let Some(digits) = digits.or(value["registration"][0].as_str()) {
             let bytes = (0..digits.len()).step_by(2);
             let bytes = bytes.map(|at| u8::from_str_radix(&digits[at..at + 2], 16));
             records.push((number, bytes.collect::<Result<_, _>>()?));

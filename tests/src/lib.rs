@@ -17,6 +17,7 @@ pub mod agent;
 pub mod demo;
 pub mod http;
 pub mod httpd;
+pub mod libraries;
 pub mod process;
 pub mod roots;
 pub mod scratch;

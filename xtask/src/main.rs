@@ -11,6 +11,8 @@ use crate::packages::Group;
 
 mod bench;
 mod ci;
+mod libraries;
+mod offsets;
 mod packages;
 mod progress;
 mod pythons;
@@ -51,6 +53,8 @@ enum Task {
     Vm(vm::Options),
     /// Records the demo site anew, as root, for the tests that replay it.
     Record,
+    /// Prints the table of CPython layouts, or holds it against CPython's own headers.
+    Offsets(offsets::Options),
     /// Measures what sigblame costs, beside bpftrace with the same filter.
     Bench(bench::Options),
     /// The load of `bench`, in a process of its own.
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Task::Matrix => test::matrix(),
         Task::Roots(options) => roots::run(&options),
         Task::Vm(options) => vm::vm(&options),
+        Task::Offsets(options) => offsets::offsets(&options),
         Task::Record => record::record(),
         Task::Bench(options) => bench::bench(&options),
         Task::BenchLoad(options) => bench::run_load(&options).map(|()| ExitCode::SUCCESS),

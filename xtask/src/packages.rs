@@ -30,6 +30,8 @@ pub(crate) enum Group {
     Bench,
     /// Making roots of other Debian suites.
     Roots,
+    /// A Java virtual machine, for the test of one inside a worker.
+    Java,
     /// Trying other kernels in virtual machines.
     Vm,
 }
@@ -44,6 +46,7 @@ impl Group {
             Self::Matrix => "packages for the matrix of Pythons",
             Self::Bench => "packages for the benchmark",
             Self::Roots => "packages to make roots of Debian",
+            Self::Java => "packages for the test of Java",
             Self::Vm => "packages for virtual machines",
         }
     }
@@ -58,6 +61,8 @@ enum Proof {
     File(&'static str),
     /// httpd and mod_wsgi, wherever this system keeps them.
     ModWsgi,
+    /// A Java virtual machine where JPype looks for one.
+    Java,
 }
 
 struct Package {
@@ -119,6 +124,7 @@ const PACKAGES: &[Package] = &[
         "debian-archive-keyring",
         Proof::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
     ),
+    package(Group::Java, "default-jre-headless", Proof::Java),
     package(
         Group::Vm,
         "qemu-system-x86",
@@ -152,6 +158,7 @@ fn is_there(proof: Proof) -> bool {
         Proof::Program(name) => workspace::find_program(name).is_some(),
         Proof::File(path) => Path::new(path).exists(),
         Proof::ModWsgi => sigblame_tests::httpd::Installation::find().is_some(),
+        Proof::Java => sigblame_tests::libraries::java().is_some(),
     }
 }
 

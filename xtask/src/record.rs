@@ -143,7 +143,9 @@ fn keep(capture: &str, master: u32) -> Result<String> {
 
 /// Whether a line is about a process that is ours; a child of one becomes ours, too.
 fn is_ours(line: &Value, master: u32, ours: &mut BTreeSet<Key>) -> Option<bool> {
-    if let Some(digits) = line["record"].as_str() {
+    // A registration's digits have its native stack behind them.
+    let digits = line["record"].as_str();
+    if let Some(digits) = digits.or(line["registration"][0].as_str()) {
         let number = |at: usize, size: usize| -> Option<u64> {
             let digits = digits.get(2 * at..2 * (at + size))?;
             let bytes = u64::from_str_radix(digits, 16).ok()?;
@@ -199,6 +201,12 @@ mod tests {
         format!("{{\"record\":\"{digits}\"}}")
     }
 
+    /// The same digits as a registration, with a native stack.
+    fn registration(record: &str) -> String {
+        let digits = record.replace("{\"record\":", "").replace('}', "");
+        format!("{{\"registration\":[{digits},{{\"result\":\"none\"}}]}}")
+    }
+
     fn found(pid: u8, parent: &str) -> String {
         format!("{{\"found\":[1,{{\"pid\":{pid},\"start\":25}},{{\"parent\":{parent}}}]}}")
     }
@@ -208,7 +216,7 @@ mod tests {
     fn a_server_and_its_descendants_are_kept() {
         let parent = "{\"pid\":7,\"start\":25}";
         let lines = [
-            ("{\"sigblame_capture\":1}".to_owned(), true),
+            ("{\"sigblame_capture\":2}".to_owned(), true),
             (record(Kind::EXEC, 7, 0), false),
             (found(5, "null"), false),
             (found(6, "{\"pid\":5,\"start\":25}"), false),
@@ -216,6 +224,8 @@ mod tests {
             (record(Kind::FORK, 7, 8), true),
             (record(Kind::FORK, 6, 9), false),
             (record(Kind::FORK, 8, 10), true),
+            (registration(&record(Kind::REGISTRATION, 8, 0)), true),
+            (registration(&record(Kind::REGISTRATION, 9, 0)), false),
             (record(Kind::EXEC, 10, 0), true),
             (record(Kind::EXEC, 9, 0), false),
             (found(11, parent), true),

@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
+    libraries,
     packages::{self, Group, LLVM_PREFIX},
     progress::{self, Step},
     pythons,
@@ -60,7 +61,7 @@ pub(crate) fn setup(groups: &[Group]) -> Result<()> {
             steps.push(packages::step(*group));
         }
         match group {
-            Group::Test => steps.push(python_tools()?),
+            Group::Test => steps.extend([python_tools()?, libraries::step()?]),
             Group::Matrix => steps.extend(pythons::steps()?),
             _ => {}
         }

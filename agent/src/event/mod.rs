@@ -7,6 +7,7 @@ pub mod testing;
 
 use std::fmt;
 
+use probe_abi::miss::Miss;
 use serde::{Deserialize, Serialize};
 
 pub use self::native::{Code, NativeFrame, NativeResult, NativeStack, Reason, StackCopy};
@@ -294,6 +295,13 @@ pub enum StackResult {
 }
 
 impl StackResult {
+    /// A walk that could not be done, and why.
+    #[must_use]
+    pub fn failed(why: Miss) -> Self {
+        let (label, _) = Miss::TABLE[why as usize];
+        Self::Failed(label.to_owned())
+    }
+
     /// The metric's label: the reason of a failure is another metric's matter.
     #[must_use]
     pub fn label(&self) -> &'static str {

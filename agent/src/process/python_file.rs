@@ -77,7 +77,8 @@ pub struct UprobeTarget {
 
 impl PythonFile {
     /// The same in a process that has the file at a distance from its own addresses.
-    pub(super) fn loaded(&self, bias: u64) -> Self {
+    #[must_use]
+    pub fn loaded(&self, bias: u64) -> Self {
         Self {
             interpreters: self.interpreters.wrapping_add(bias),
             current: self.current.map(|current| current.wrapping_add(bias)),

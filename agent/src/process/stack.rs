@@ -3,8 +3,12 @@
 //! The interpreter's evaluation function is the joint. Each native frame of it runs the Python
 //! frames up to the next one that called native code, which entered the interpreter anew.
 
+use probe_abi::miss::Miss;
+
 use crate::{
-    event::{Code, Frame, NativeFrame, NativeResult, NativeStack, PythonStack, StackResult},
+    event::{
+        Code, Frame, NativeFrame, NativeResult, NativeStack, PythonStack, Registration, StackResult,
+    },
     process::{ModuleKind, origin::is_standard_library},
 };
 
@@ -74,6 +78,20 @@ pub fn merged<'a>(python: &'a PythonStack, native: &'a NativeStack) -> Vec<Merge
     }
     merged.extend(left.iter().map(Merged::Python));
     merged
+}
+
+/// Names a Python stack that is missing: Python ran, and the probe knew of no interpreter.
+///
+/// The call fell into the time between an interpreter's first mapping anywhere and the look that
+/// told the probe of it.
+pub fn settle(registration: &mut Registration) {
+    let Registration { python, native, .. } = registration;
+    if python.version.is_none()
+        && python.result == StackResult::None
+        && native.frames.iter().any(evaluates)
+    {
+        python.result = StackResult::failed(Miss::InterpreterUnknown);
+    }
 }
 
 /// Who is to blame.

@@ -13,6 +13,7 @@ use crate::{
         Found, Modules, ProcessKey, Role,
         origin::{self, Origin, Owner, Route},
         server::{Server, ServerId, Servers},
+        stack,
         takeover::{Ended, Ending, TakeoverId, Takeovers, Turn},
         unknown_dispositions,
     },
@@ -290,8 +291,9 @@ impl Table {
         when: Instant,
         key: ProcessKey,
         tid: u32,
-        registration: Registration,
+        mut registration: Registration,
     ) -> Applied {
+        stack::settle(&mut registration);
         let mut next = self.next_takeover;
         let Some(process) = self.get_mut(key) else {
             return Applied {

@@ -4,6 +4,8 @@
 pub mod debug_offsets;
 pub mod layout;
 pub mod linetable;
+#[cfg(any(test, feature = "testing"))]
+pub mod model;
 pub mod reading;
 pub mod text;
 

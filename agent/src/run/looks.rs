@@ -6,7 +6,7 @@ use std::time::Instant as Moment;
 use super::{Agent, clock};
 use crate::{
     event::{Event, Instant, Registration, StackCopy, What, decode},
-    process::{Modules, ProcessKey, Role},
+    process::{ModuleKind, Modules, ProcessKey, Role},
 };
 
 /// How far up a process's parents are looked at: a worker's child is the third.
@@ -134,6 +134,9 @@ impl Agent {
         // inherit them, and the interpreter with them. Of a forked process nothing else is known
         // yet: its title, its container, its id inside that.
         let is_other = process.role == Role::Master && process.modules != modules;
+        // Whoever loads Python by itself is seen without an interpreter until now.
+        let has_python = |modules: &Modules| modules.has(ModuleKind::Python);
+        let is_other = is_other || has_python(&modules) && !has_python(&process.modules);
         if (is_other || process.found.is_none())
             && let Some(found) = self.watch.look(key.pid, when)
         {

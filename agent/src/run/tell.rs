@@ -5,13 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use probe_abi::map::EVENTS_SIZE;
+use probe_abi::{map::EVENTS_SIZE, miss::Miss};
 use tracing::{info, warn};
 
 use super::watch::Watch;
 use crate::{
     config::LogFormat,
     engine::{Engine, Step},
+    event::StackResult,
     policy::{Finding, Outcome, rules::Restriction},
     probe::hooks::HookStatus,
     process::{Role, origin::Origin, table::Change},
@@ -42,6 +43,8 @@ pub struct Tell {
     shared: Arc<Shared>,
     output: Output,
     colour: bool,
+    /// Registrations from Python of which the probe knew no interpreter.
+    unknown_interpreters: u64,
 }
 
 impl Tell {
@@ -52,6 +55,7 @@ impl Tell {
             shared,
             output,
             colour,
+            unknown_interpreters: 0,
         }
     }
 
@@ -132,7 +136,7 @@ impl Tell {
         Ok(())
     }
 
-    fn registration(&self, change: &Change) {
+    fn registration(&mut self, change: &Change) {
         let registration = &change.registration;
         let outcome = if registration.errno == 0 {
             Outcome::Applied
@@ -148,6 +152,9 @@ impl Tell {
             outcome,
         );
         metrics.python_stack(&registration.python.result);
+        if registration.python.result == StackResult::failed(Miss::InterpreterUnknown) {
+            self.unknown_interpreters += 1;
+        }
         if registration.folded > 0 {
             warn!(
                 pid = change.process.key.pid,
@@ -193,7 +200,15 @@ impl Tell {
     /// Gauges, and the counters that the kernel keeps.
     pub(super) fn tick(&self, engine: &Engine, watch: &Watch) {
         let metrics = &self.shared.metrics;
-        metrics.misses(&watch.misses());
+        let mut misses = watch.misses();
+        // The probe cannot tell it from a process without Python.
+        let (unknown, _) = Miss::TABLE[Miss::InterpreterUnknown as usize];
+        for (label, total) in &mut misses {
+            if *label == unknown {
+                *total += self.unknown_interpreters;
+            }
+        }
+        metrics.misses(&misses);
         metrics.layout_disagreements(&watch.disagreements());
         for (program, seconds) in watch.run_times() {
             metrics.probe_run(&program, seconds);

@@ -36,7 +36,10 @@ fn named(version: Option<Version>) -> String {
 
 /// First interval between two looks at a candidate.
 const FIRST: Duration = Duration::from_millis(2);
-/// Longest interval between two looks at a candidate.
+/// Longest interval between two looks at a candidate that is as new as this: loading its modules, it
+/// may run Python some fifty milliseconds after libpython is first mapped.
+const CLOSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(20));
+/// Longest interval later on.
 const LONGEST: Duration = Duration::from_millis(250);
 /// After this long without mod_wsgi, a candidate is an httpd that serves something else. The
 /// scan each minute will notice if that changes.
@@ -326,7 +329,13 @@ impl Watch {
             let Some(candidate) = self.candidates.get_mut(&pid) else {
                 continue;
             };
-            candidate.interval = (candidate.interval * 3 / 2).min(LONGEST);
+            let (new, close) = CLOSE;
+            let longest = if now - candidate.since < new {
+                close
+            } else {
+                LONGEST
+            };
+            candidate.interval = (candidate.interval * 3 / 2).min(longest);
             candidate.next = now + candidate.interval;
             if now - candidate.since > PATIENCE {
                 self.candidates.remove(&pid);

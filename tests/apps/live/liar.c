@@ -2,10 +2,12 @@
  * A process that lies: it exports httpd's functions and CPython's runtime, and what it calls its
  * interpreter is made to mislead whoever reads it. The offsets are those of CPython 3.11.
  *
- * Its child waits for a line on standard input, makes one registration, and lives on until the
- * input ends. The first argument says which lie is told.
+ * Its child makes one registration for each line of standard input, and lives on until the input
+ * ends. The first argument says which lie is told. Compiled with LIBRARY, it is the runtime alone,
+ * which the program that is compiled with LATE loads with the first line only.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,13 +19,10 @@
 
 #define SHOWN __attribute__((visibility("default")))
 
+#ifndef LATE
 SHOWN char _PyRuntime[4096] __attribute__((aligned(4096)));
 SHOWN const unsigned long Py_Version = VERSION;
-SHOWN int ap_server_conf;
-SHOWN void ap_run_mpm(void) {}
-SHOWN void ap_hook_post_config(void) {}
 SHOWN void Py_InitializeFromConfig(void) { __asm__ volatile(".skip 64, 0x90"); }
-extern int wsgi_module;
 
 static char interpreter[4096], thread[4096], cframe[64], code[4096], file[8192], name[4096];
 static char table[4096], frames[1024][128];
@@ -64,7 +63,7 @@ static void tell_the_truth(int depth)
     put(table, 32, 0x0080); /* one entry: the first line */
 }
 
-static void lie(const char *what)
+SHOWN void lie(const char *what)
 {
     const unsigned long unmapped = 0x10000, kernel = 0xffffffff81000000, odd = 0x123456789abcdef;
     void *hidden = mmap(NULL, 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -115,6 +114,33 @@ static void lie(const char *what)
     }
 }
 
+/* Where an interpreter calls native code. */
+SHOWN int _PyEval_EvalFrameDefault(int number)
+{
+    signal(number, SIG_IGN);
+    return number;
+}
+#endif
+
+#ifndef LIBRARY
+SHOWN int ap_server_conf;
+SHOWN void ap_run_mpm(void) {}
+SHOWN void ap_hook_post_config(void) {}
+extern int wsgi_module;
+
+#ifdef LATE
+static void lie(const char *what) { (void)what; }
+
+static int _PyEval_EvalFrameDefault(int number)
+{
+    void *library = dlopen("liblate.so", RTLD_NOW);
+    int (*evaluate)(int) = (int (*)(int))dlsym(library, "_PyEval_EvalFrameDefault");
+
+    ((void (*)(const char *))dlsym(library, "lie"))("truth");
+    return evaluate(number);
+}
+#endif
+
 int main(int count, char **arguments)
 {
     char line[16];
@@ -127,10 +153,8 @@ int main(int count, char **arguments)
         close(lives[1]);
         lie(arguments[1]);
         /* The end of the parent ends the child. */
-        if (read(lives[0], line, 1) == 1)
-            signal(SIGUSR2, SIG_IGN);
-        while (read(lives[0], line, 1) > 0)
-            ;
+        while (read(lives[0], line, 1) == 1)
+            _PyEval_EvalFrameDefault(SIGUSR2);
         _exit(0);
     }
     close(lives[0]);
@@ -141,3 +165,4 @@ int main(int count, char **arguments)
     wait(NULL);
     return 0;
 }
+#endif

@@ -62,6 +62,26 @@ def named(name, file, take):
     namespace[name](take)
 
 
+class Text(str):
+    """A string whose characters are not behind its head."""
+
+
+@case
+def odd_strings(take):
+    """Not what the interpreter makes itself."""
+    for name in ("ascii", "latin é", "ж", "𐌰"):
+        exec(compile("take()", Text(name), "exec"), {"take": take})
+    if hasattr(names_itself.__code__, "replace"):
+        for name in ("ascii", "latin é", "ж", "𐌰"):
+            code = names_itself.__code__.replace(co_name=Text(name), co_filename=Text(name))
+            type(names_itself)(code, {})(take)
+
+
+def names_itself(take):
+    """Gets other names."""
+    take()
+
+
 @case
 def long_names(take):
     """Cut, and told to be cut."""

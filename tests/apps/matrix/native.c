@@ -1,8 +1,8 @@
 /*
  * The native side of the matrix: registrations from places that Python alone does not reach.
  *
- * Each call first lets Python note the stack (`note`), from the very place in the caller's bytecode
- * at which the kernel is asked a moment later. One library serves every CPython from 3.6 on: it
+ * Each call lets Python note the stack (`note`), from the very place in the caller's bytecode at
+ * which the kernel is asked a moment before or after. One library serves every CPython from 3.6 on: it
  * keeps to the stable interface of 3.6 (PEP 384).
  */
 #define Py_LIMITED_API 0x03060000
@@ -58,11 +58,14 @@ static PyObject *hold(PyObject *self, PyObject *arguments)
 {
     PyObject *function;
     int number;
+    long result;
 
-    if (!PyArg_ParseTuple(arguments, "Oi", &function, &number) || !note(function, number))
+    if (!PyArg_ParseTuple(arguments, "Oi", &function, &number))
         return NULL;
     (void)self;
-    return PyLong_FromLong(matrix_ignore(number));
+    /* Before the note: to look at a frame changes it (`frame_obj`, CPython 3.11 and later). */
+    result = matrix_ignore(number);
+    return note(function, number) ? PyLong_FromLong(result) : NULL;
 }
 
 static PyObject *give_up(PyObject *self, PyObject *arguments)

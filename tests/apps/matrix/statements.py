@@ -1,5 +1,8 @@
 """Statements over several lines: the line is that of the call, wherever the statement begins."""
 
+import sys
+import threading
+
 from cases import case
 
 
@@ -162,3 +165,38 @@ def generated(take):
     exec(compile("\n" * 70000 + "take()", "<far down>", "exec"), {"take": take})
     eval("[take(), 1][0]", {"take": take})
     eval("(lambda: take())()", {"take": take})
+
+
+@case
+def traced(take):
+    """Under a tracer and a profiler: the code is instrumented, and each line told.
+
+    Not on 3.11: there a traced function never ends in a daemon of mod_wsgi 6.1.1 (seen with 3.11.7,
+    also without sigblame).
+    """
+    if sys.version_info[:2] == (3, 11):
+        take()
+        return
+
+    def tracer(frame, event, argument):
+        return tracer
+
+    def function():
+        take()
+        for _ in range(2):
+            take()
+        return [
+            take()
+        ]
+
+    def run():
+        sys.settrace(tracer)
+        function()
+        sys.setprofile(lambda frame, event, argument: None)
+        function()
+        sys.settrace(None)
+        function()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()

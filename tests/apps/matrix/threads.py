@@ -1,8 +1,12 @@
 """Threads: Python's own, those of C, and what they hold."""
 
+import json
+import os
+import sys
 import threading
 
 import matrix_native as native
+import recording
 from cases import CURRENT, SIGUSR2, case
 
 
@@ -96,3 +100,47 @@ def entered_from_c(take):
         native.give_up(take.recorder.here, SIGUSR2)
 
     native.foreign(inner)
+
+
+# What an interpreter of its own does. It knows nothing of this one; what it notes goes into a pipe.
+INNER = """
+import json, os, sys
+sys.path[:0] = [path]
+from cases import SIGUSR2, begin
+import matrix_native as native
+take = begin()
+
+def inner():
+    take()
+    sorted([1], key=lambda _: take())
+    if released:
+        native.give_up(take.recorder.here, SIGUSR2)
+
+inner()
+with os.fdopen(pipe, "w") as file:
+    json.dump(take.recorder.calls, file)
+"""
+
+
+@case
+def inner_interpreter(take):
+    """Another interpreter on the same thread, on top of this one, which waits."""
+    interpreters = recording.INTERPRETERS
+    if interpreters is None:
+        take()
+        return
+    inner = interpreters.create()
+    reader, writer = os.pipe()
+    # Without the lock nothing tells the two apart before CPython 3.12.
+    shared = {
+        "path": os.path.dirname(os.path.abspath(__file__)),
+        "pipe": writer,
+        "released": int(sys.version_info >= (3, 12)),
+    }
+    try:
+        interpreters.run_string(inner, INNER, shared=shared)
+    finally:
+        interpreters.destroy(inner)
+    with os.fdopen(reader) as file:
+        take.recorder.calls += json.load(file)
+    take()
