@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use sigblame::probe::hooks::{HOOKS, Hook, Rung};
+use sigblame::probe::{
+    budget::BUDGETS,
+    hooks::{HOOKS, Hook, Rung},
+};
 use syn::{Attribute, Item};
 
 use crate::files;
@@ -202,5 +205,20 @@ fn the_readme_has_the_table() -> Result<()> {
         })
         .collect();
     assert_eq!(files::table("README.md", "hook")?, expected);
+    Ok(())
+}
+
+/// What a program may cost stands in the guide as it is held.
+#[test]
+fn the_guide_has_every_budget() -> Result<()> {
+    let rows = files::table("ARCHITECTURE.md", "program")?;
+    let found: Vec<(String, String)> = rows
+        .iter()
+        .filter_map(|row| Some((row.first()?.clone(), row.last()?.replace(',', ""))))
+        .collect();
+    let budgets = BUDGETS
+        .iter()
+        .map(|(name, budget)| (format!("`{name}`"), budget.to_string()));
+    assert_eq!(found, budgets.collect::<Vec<_>>());
     Ok(())
 }

@@ -131,7 +131,6 @@ const PACKAGES: &[Package] = &[
         Proof::Program("qemu-system-x86_64"),
     ),
     package(Group::Vm, "cpio", Proof::Program("cpio")),
-    package(Group::Vm, "binutils", Proof::Program("strip")),
     package(
         Group::Vm,
         "debian-archive-keyring",

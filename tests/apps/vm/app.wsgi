@@ -13,7 +13,6 @@ LIBC.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
 LIBC.signal.restype = ctypes.c_void_p
 
 SIGUSR2 = 12
-SIG_IGN = 1
 
 
 def stack():
@@ -29,10 +28,12 @@ def stack():
 
 
 class Reports:
-    def start(self):
+    calls = 0
+
+    def start(self, handler):
         def take():
             # On one line, so that both are called from the same one.
-            told = stack(); LIBC.signal(SIGUSR2, SIG_IGN)
+            told = stack(); LIBC.signal(SIGUSR2, handler)
             return told
 
         return self.call(take)
@@ -43,6 +44,8 @@ class Reports:
 
 
 def application(environ, start_response):
-    told = Reports().start()
+    # SIG_IGN, SIG_DFL, SIG_IGN, and so on: each call changes something.
+    Reports.calls += 1
+    told = Reports().start(Reports.calls % 2)
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(told).encode()]

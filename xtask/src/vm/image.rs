@@ -15,8 +15,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use sigblame_tests::{package_dir, roots::Root, scratch::Scratch};
 
-/// What is left out of the root: documentation, translations, lists of packages, devices, and the
-/// modules that distinguish a server from this one.
+/// What is left out of the root: devices, documentation, translations, lists of packages.
 const LEFT_OUT: [&str; 9] = [
     "dev",
     "proc",
@@ -45,15 +44,6 @@ pub(super) fn make(scratch: &Scratch, root: &Root, agent: &Path) -> Result<PathB
         place(&apps.join(from), &over.join(to), mode)?;
     }
     place(agent, &over.join(AGENT), 0o755)?;
-    // What a debugger would need is most of the program, and none of what it does.
-    let status = Command::new("strip")
-        .arg("--strip-debug")
-        .arg(over.join(AGENT))
-        .status()
-        .context("failed to start strip")?;
-    if !status.success() {
-        bail!("failed to strip the agent: {status}");
-    }
     for dir in ["dev", "proc", "sys", "usr/local"] {
         let dir = over.join(dir);
         fs::create_dir_all(&dir).with_context(|| format!("failed to make {}", dir.display()))?;

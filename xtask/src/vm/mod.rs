@@ -62,11 +62,12 @@ pub(crate) fn vm(options: &Options) -> Result<ExitCode> {
     progress::perform(steps)?;
     let root = roots::make(&[&options.suite])?.pop();
     let root = root.context("failed to find the root that was made")?;
-    cargo_run(&["build", "-p", "sigblame"], &[])?;
+    // An emulated processor is slow, and the agent gives a process only so much of its time.
+    cargo_run(&["build", "--release", "-p", "sigblame"], &[])?;
 
     let _deferred = stop::defer();
     let scratch = Scratch::new("image")?;
-    let agent = target_dir()?.join("debug/sigblame");
+    let agent = target_dir()?.join("release/sigblame");
     let image = image::make(&scratch, &root, &agent)?;
     let mut verdicts = Vec::new();
     for name in series {
