@@ -45,13 +45,15 @@ fn stacks_are_told_apart(installation: &Installation) {
         .script(A, "matrix.py", &Place::embedded("a"))
         .start()
         .unwrap();
-    let visits: Vec<Visit> = thread::scope(|scope| {
+    let imported = [MAIN, A, B, DAEMON].map(|mount| visit(&server, mount, "imported"));
+    let mut visits: Vec<Visit> = imported.into();
+    visits.extend(thread::scope(|scope| {
         let clients = [A, B, MAIN, DAEMON].map(|mount| scope.spawn(|| all(&server, mount)));
-        clients
+        let visits = clients
             .into_iter()
-            .flat_map(|client| client.join().unwrap())
-            .collect()
-    });
+            .flat_map(|client| client.join().unwrap());
+        visits.collect::<Vec<_>>()
+    }));
     let log = server.error_log();
     assert!(log.contains("with own GIL"), "{log}");
     let lines = trace.finish(server.pid()).unwrap();
