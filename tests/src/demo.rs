@@ -121,7 +121,16 @@ pub fn builder(mpm: Mpm) -> Result<Builder> {
 /// When there is no C compiler, or it finds fault with the file.
 pub fn compile(source: &Path, library: &Path) -> Result<()> {
     let output = Command::new("cc")
-        .args(["-O2", "-g", "-fPIC", "-shared", "-Wall", "-Wextra", "-o"])
+        .args([
+            "-O2",
+            "-g",
+            "-fPIC",
+            "-shared",
+            "-Wl,--build-id",
+            "-Wall",
+            "-Wextra",
+            "-o",
+        ])
         .arg(library)
         .arg(source)
         .output()
