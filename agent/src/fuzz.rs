@@ -8,7 +8,8 @@ mod engine;
 use std::fs;
 
 use crate::{
-    event::decode,
+    capture,
+    event::{decode, testing},
     process::{facts, sample::Sample},
     python::{debug_offsets, layout, linetable, reading},
 };
@@ -28,14 +29,16 @@ fn unhex(text: &str) -> Vec<u8> {
 /// Records of the ring: an application fills their frames.
 #[test]
 fn records() {
-    let capture = fixture("captures/demo-event.jsonl");
-    let lines = capture
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok());
-    let seeds = lines
-        .filter_map(|line: serde_json::Value| Some(unhex(line.get("record")?.as_str()?)))
-        .take(64)
-        .collect::<Vec<_>>();
+    let capture = capture::read(fixture("captures/demo-event.jsonl").as_bytes());
+    let stamp = decode::Stamp {
+        cpu: 0,
+        sequence: 1,
+    };
+    let events = capture.expect("a capture").events;
+    let seeds: Vec<Vec<u8>> = (events.iter())
+        .filter_map(|event| testing::encode(stamp, event))
+        .collect();
+    assert!(seeds.len() > 64, "the capture has registrations");
     assert!(seeds.iter().all(|seed| decode::decode(seed).is_ok()));
     engine::run("records", seeds, |bytes| {
         let _ = decode::decode(bytes);
