@@ -14,6 +14,10 @@ const PART: u32 = 20;
 /// first stacks are read.
 const AHEAD: Duration = Duration::from_secs(4);
 
+/// How far ahead of its share a process may be until nothing at all is done for it: three seconds of
+/// work. What is known of its files costs little to use, as a rule; the tables are its own.
+const TOO_FAR: Duration = Duration::from_secs(60);
+
 /// What each process has cost, as the moment by which that is within its share.
 #[derive(Debug, Default)]
 pub(super) struct Budget(HashMap<ProcessKey, Moment>);
@@ -22,6 +26,11 @@ impl Budget {
     /// Whether the process may cost more now. The first time it may.
     pub(super) fn allows(&self, key: ProcessKey, now: Moment) -> bool {
         self.0.get(&key).is_none_or(|paid| *paid <= now + AHEAD)
+    }
+
+    /// Whether the process has cost so much that its stacks are not even unwound by what is known.
+    pub(super) fn is_exhausted(&self, key: ProcessKey, now: Moment) -> bool {
+        self.0.get(&key).is_some_and(|paid| *paid > now + TOO_FAR)
     }
 
     /// Something was done for the process that took so long.
@@ -59,8 +68,27 @@ mod tests {
             let share = (Duration::from_secs(60) + AHEAD) / PART;
             assert!((share / 2..=share + cost).contains(&total), "{total:?}");
             assert!(budget.allows(keys[1], begin));
+            assert!(!budget.is_exhausted(keys[1], begin));
             budget.forget(keys[0]);
             assert!(budget.allows(keys[0], begin));
         }
+    }
+
+    /// Unwinding by what is known goes on beyond the share, but not for ever: tables that make it
+    /// slow, used at each of a burst's registrations, would stop the loop.
+    #[test]
+    fn what_is_known_is_not_free() {
+        let key = ProcessKey { pid: 1, start: 1 };
+        let begin = Moment::now();
+        let mut budget = Budget::default();
+        let cost = Duration::from_millis(40);
+        let mut total = Duration::ZERO;
+        while !budget.is_exhausted(key, begin) {
+            budget.spent(key, begin, cost);
+            total += cost;
+        }
+        assert!(total <= TOO_FAR / PART + cost, "{total:?}");
+        assert!(!budget.allows(key, begin));
+        assert!(!budget.is_exhausted(key, begin + cost * PART));
     }
 }

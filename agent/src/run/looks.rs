@@ -5,7 +5,8 @@ use std::time::Instant as Moment;
 
 use super::{Agent, clock};
 use crate::{
-    event::{Event, Instant, Registration, StackCopy, What, decode},
+    event::{Event, Instant, Reason, Registration, StackCopy, What, decode},
+    native::failed,
     process::{ModuleKind, Modules, ProcessKey, Role},
 };
 
@@ -54,6 +55,10 @@ impl Agent {
             // It is counted only.
             return;
         }
+        if self.budget.is_exhausted(key, Moment::now()) {
+            registration.native = failed(Reason::MapsUnknown);
+            return;
+        }
         let mut is_new = false;
         if !self.unwound.knows(key, Moment::now()) {
             is_new = true;
@@ -64,7 +69,9 @@ impl Agent {
         let (mut stack, unknown) = self.unwound.unwind(key, registration, copy, may_read);
         self.budget.spent(key, now, now.elapsed());
         if unknown && !is_new && self.look_for_code(key, when) {
+            let now = Moment::now();
             (stack, _) = self.unwound.unwind(key, registration, copy, may_read);
+            self.budget.spent(key, now, now.elapsed());
         }
         registration.native = stack;
     }
