@@ -3,7 +3,13 @@
 //! Files are read, never mapped, as everywhere (`process::files`), and none is kept open: a file
 //! that we held would keep a container's file system busy.
 
-use std::{collections::HashMap, fs::File, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant as Moment},
+};
 
 use object::elf;
 
@@ -28,12 +34,16 @@ use crate::{
 
 /// Bytes of a file's `.eh_frame`: LLVM 22's, with 10 MiB, is the largest of Debian's.
 const FRAMES_MAX: u64 = 48 << 20;
-/// Bytes of tables that are kept.
-const BYTES_MAX: usize = 64 << 20;
+/// Bytes of tables and names that are kept: any one file's tables have room.
+const BYTES_MAX: usize = 2 * FRAMES_MAX as usize;
 /// Files that are remembered; a worker's stacks touch some ten.
 const FILES_MAX: usize = 512;
 /// Addresses of a file whose names are remembered.
 const NAMES_MAX: usize = 4_096;
+/// What a name that is remembered takes, at most some three times as much.
+const NAME_BYTES: usize = 256;
+/// How long files are read for one stack: each frame may lie in another file, all of them large.
+const READ_TIME: Duration = Duration::from_secs(1);
 
 /// What was learnt of a file, and when it was last asked for.
 #[derive(Debug, Default)]
@@ -61,7 +71,8 @@ pub struct Binaries {
     clock: u64,
     context: Box<Context>,
     vdso: Option<Arc<Cfi>>,
-    may_read: bool,
+    /// Until when files may be read for this stack.
+    read_until: Option<Moment>,
 }
 
 impl Default for Binaries {
@@ -71,7 +82,7 @@ impl Default for Binaries {
             clock: 0,
             context: Box::new(Context::new()),
             vdso: vdso::tables(),
-            may_read: true,
+            read_until: None,
         }
     }
 }
@@ -88,7 +99,7 @@ impl Binaries {
     ) -> (NativeStack, bool) {
         let directory = Directory::new(proc_root, pid);
         self.clock += 1;
-        self.may_read = want.may_read;
+        self.read_until = want.may_read.then(|| Moment::now() + READ_TIME);
         let handlers = [want.old, want.new];
         if let Some(stack) = space.walks.same(&want.copy, handlers) {
             return (stack.clone(), false);
@@ -157,7 +168,7 @@ impl Binaries {
             self.use_now(identity?);
             return identity;
         }
-        if !self.may_read {
+        if !may_read(self.read_until) {
             return None;
         }
         let identity = directory
@@ -195,7 +206,9 @@ impl Binaries {
             names: HashMap::new(),
             used: self.clock,
         };
+        // One stack may lie in hundreds of files.
         self.entries.insert(identity, entry);
+        self.shrink();
         Some(identity)
     }
 
@@ -223,7 +236,7 @@ impl Binaries {
             };
             let mut unknown: Vec<u64> = list.iter().map(|(_, own)| *own).collect();
             unknown.retain(|own| !entry.names.contains_key(own));
-            if !unknown.is_empty() && self.may_read {
+            if !unknown.is_empty() && may_read(self.read_until) {
                 if entry.names.len() > NAMES_MAX {
                     entry.names.clear();
                 }
@@ -242,7 +255,9 @@ impl Binaries {
 
     /// Forgets what was not asked for the longest.
     fn shrink(&mut self) {
-        let size = |entry: &Entry| entry.cfi.as_ref().map_or(0, |cfi| cfi.size());
+        let size = |entry: &Entry| {
+            entry.cfi.as_ref().map_or(0, |cfi| cfi.size()) + entry.names.len() * NAME_BYTES
+        };
         let mut bytes: usize = self.entries.values().map(size).sum();
         while bytes > BYTES_MAX || self.entries.len() > FILES_MAX {
             let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
@@ -253,6 +268,10 @@ impl Binaries {
             self.entries.remove(&identity);
         }
     }
+}
+
+fn may_read(until: Option<Moment>) -> bool {
+    until.is_some_and(|until| Moment::now() < until)
 }
 
 fn frame(space: &Space, address: u64, name: Option<&(Arc<str>, u64)>) -> Option<NativeFrame> {
@@ -318,5 +337,51 @@ pub fn failed(reason: Reason) -> NativeStack {
     NativeStack {
         result: crate::event::NativeResult::Failed(reason),
         ..NativeStack::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use super::*;
+
+    /// A sparse file with tables as large as they may be takes no room on a disk.
+    fn hostile() -> File {
+        const SIZE: u64 = 40 << 20;
+        const NAMES: &[u8] = b"\0.eh_frame_hdr\0.eh_frame\0.shstrtab\0";
+        let words = |words: &[u64]| -> Vec<u8> {
+            words.iter().flat_map(|word| word.to_le_bytes()).collect()
+        };
+        let section = |name: u64, kind: u64, offset: u64, size: u64| {
+            words(&[name | kind << 32, 2, offset, offset, size, 0, 8, 0])
+        };
+        let mut head = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+        head.extend(words(&[3 | 62 << 16 | 1 << 32, 0, 0, 64]));
+        head.extend(words(&[64 << 32, 64 << 16 | 4 << 32 | 3 << 48]));
+        head.truncate(64);
+        head.extend(section(0, 0, 0, 0));
+        head.extend(section(1, 1, 4096, SIZE));
+        head.extend(section(15, 1, 4096 + SIZE, SIZE));
+        head.extend(section(25, 3, 1024, NAMES.len() as u64));
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(4096 + 2 * SIZE).expect("a sparse file");
+        file.write_all_at(&head, 0).expect("room");
+        file.write_all_at(NAMES, 1024).expect("room");
+        let table = [1, 0x1b, 3, 0x3b];
+        file.write_all_at(&table, 4096).expect("room");
+        file
+    }
+
+    /// A stack may lie in hundreds of them: what is kept is bounded while it is walked, too.
+    #[test]
+    fn the_files_of_one_stack_are_bounded() {
+        let mut binaries = Binaries::default();
+        for _ in 0..3 {
+            let identity = binaries.learn(&hostile()).expect("an ELF file");
+            let kept = binaries.entries.values().filter_map(|e| e.cfi.as_ref());
+            let kept: usize = kept.map(|cfi| cfi.size()).sum();
+            assert!(kept <= BYTES_MAX, "{kept} bytes after {identity:?}");
+        }
     }
 }

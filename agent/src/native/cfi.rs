@@ -18,8 +18,9 @@ use crate::event::Reason;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
-/// Bytes of one entry's program: those of real functions stay below a few KiB.
-const PROGRAM_MAX: usize = 64 << 10;
+/// Bytes of the programs of one walk: those of real functions stay below a few KiB, and most have
+/// some fifty. A byte may cost the copy of a whole row (`DW_CFA_remember_state`).
+pub(super) const PROGRAMS_MAX: usize = 128 << 10;
 /// Steps of one expression: real ones have some ten.
 const STEPS_MAX: u32 = 256;
 
@@ -119,7 +120,7 @@ impl Cfi {
     }
 
     /// The step from a frame to its caller. `address` is in the file's own terms, inside the
-    /// instruction that the frame executes.
+    /// instruction that the frame executes; `work` is how many bytes of programs may still run.
     pub(super) fn step(
         &self,
         arch: Arch,
@@ -127,6 +128,7 @@ impl Cfi {
         address: u64,
         registers: &Registers,
         stack: &Recorded<'_>,
+        work: &mut usize,
     ) -> Result<Step, Reason> {
         let mut section = EhFrame::new(&self.frames.bytes, LittleEndian);
         section.set_address_size(8);
@@ -140,9 +142,8 @@ impl Cfi {
         if !entry.contains(address) {
             return Err(Reason::NoUnwindInfo);
         }
-        if entry.entry_len() > PROGRAM_MAX || entry.cie().entry_len() > PROGRAM_MAX {
-            return Err(Reason::BadUnwindInfo);
-        }
+        let program = entry.entry_len().saturating_add(entry.cie().entry_len());
+        *work = work.checked_sub(program).ok_or(Reason::BadUnwindInfo)?;
         let row = entry
             .unwind_info_for_address(&section, &self.bases, context, address)
             .map_err(|_| Reason::BadUnwindInfo)?;

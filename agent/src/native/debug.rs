@@ -63,11 +63,10 @@ impl Link {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(directory.root(), flags, Mode::empty()).ok()?;
         self.paths(module).iter().find_map(|path| {
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
             let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
             let file = rustix::fs::openat2(&root, path, flags, Mode::empty(), inside).ok()?;
-            let file = File::from(file);
-            file.metadata().ok()?.is_file().then_some(file)
+            files::open_handle(&File::from(file)).ok()
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    cfi::{Caller, Cfi, Context, Step},
+    cfi::{Caller, Cfi, Context, PROGRAMS_MAX, Step},
     recorded::Recorded,
     registers::{Arch, Registers, Slot},
 };
@@ -54,6 +54,7 @@ pub(super) fn walk(
     // How many frames are sure: what is behind code without tables is a guess until the walk is
     // back in a file's code.
     let (mut sure, mut is_guess) = (0, false);
+    let mut work = PROGRAMS_MAX;
     let reason = loop {
         let place = place(address);
         if let Place::Nothing = place {
@@ -67,7 +68,7 @@ pub(super) fn walk(
         let mut step = match place {
             Place::File(bias, cfi) => {
                 let own = address.wrapping_sub(bias);
-                cfi.step(arch, context, own, &registers, stack)
+                cfi.step(arch, context, own, &registers, stack, &mut work)
             }
             Place::Plain => Err(Reason::NoUnwindInfo),
             Place::Unreadable => Err(Reason::Unreadable),

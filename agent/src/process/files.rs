@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     fs::{File, Metadata, OpenOptions},
     io,
+    os::fd::AsRawFd as _,
     os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::Path,
     sync::Arc,
@@ -44,22 +45,29 @@ pub enum FileError {
     Elf(#[from] ElfError),
 }
 
-/// Opens a file that somebody else chose: without waiting for the other end of a pipe, and
-/// without making a terminal ours.
+/// Opens a file that somebody else chose.
+///
+/// Devices act when they are opened: a watchdog starts, and restarts the machine once it is closed; a
+/// tape is wound back. So what it is is asked of a handle that opens nothing, and then that very
+/// file is opened.
 ///
 /// # Errors
 ///
 /// When the operating system refuses, or the file is no regular one.
 pub fn open(path: &Path) -> Result<File, FileError> {
-    let file = OpenOptions::new()
+    let handle = OpenOptions::new()
         .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .custom_flags(libc::O_PATH)
         .open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(FileError::NotRegular)
+    open_handle(&handle)
+}
+
+/// Opens what an `O_PATH` handle leads to, if it is a regular file.
+pub(crate) fn open_handle(handle: &File) -> Result<File, FileError> {
+    if !handle.metadata()?.is_file() {
+        return Err(FileError::NotRegular);
     }
+    Ok(File::open(format!("/proc/self/fd/{}", handle.as_raw_fd()))?)
 }
 
 /// Reads at positions, and keeps the operating system's error, which `object` has no place for.

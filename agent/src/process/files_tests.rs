@@ -232,3 +232,20 @@ fn a_cut_libpython_is_survived() {
     assert_eq!(refused, 64);
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }
+
+/// What is no regular file is not even opened: devices act when they are.
+#[test]
+fn what_is_no_file_is_not_opened() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let pipe = folder.path().join("pipe");
+    let mode = rustix::fs::Mode::RUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0)
+        .expect("a pipe");
+    let watch = rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::NONBLOCK)
+        .expect("an inotify queue");
+    let opened = rustix::fs::inotify::WatchFlags::OPEN;
+    rustix::fs::inotify::add_watch(&watch, &pipe, opened).expect("a watch");
+    assert!(matches!(open(&pipe), Err(FileError::NotRegular)));
+    let heard = rustix::io::read(&watch, &mut [0; 512]);
+    assert_eq!(heard, Err(rustix::io::Errno::AGAIN), "it was opened");
+}

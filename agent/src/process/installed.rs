@@ -16,7 +16,7 @@ use crate::event::FileKey;
 use super::{
     files::{self, FileCache},
     proc::FileId,
-    python_file::UprobeTarget,
+    python_file::{Open, UprobeTarget},
 };
 
 /// Where distributions and `make install` put `libpython3.*`. A file elsewhere is found when a
@@ -129,6 +129,7 @@ fn target(path: PathBuf, files: &mut FileCache) -> Option<UprobeTarget> {
             inode: metadata.ino(),
         },
         path,
+        open: Open::new(file),
         start: python.start?,
         python,
     })

@@ -25,6 +25,7 @@ use super::{
     installed,
     modules::{self, Mapped},
     proc::{self, FileId, Mapping, Stat},
+    python_file::Open,
 };
 pub use super::{
     directory::ScanError,
@@ -197,7 +198,7 @@ impl Scanner {
         Ok(Some(Look {
             key: key_of(stat),
             python: modules::python(&mapped),
-            uprobes: uprobes(directory, &mapped),
+            uprobes: self.uprobes(directory, &mapped),
             has_mod_wsgi: modules.has(ModuleKind::ModWsgi),
             found: Found {
                 parent: self.parent(stat),
@@ -234,6 +235,23 @@ impl Scanner {
         modules::group(proc::mappings(text), facts)
     }
 
+    fn uprobes(&mut self, directory: &Directory, mapped: &[Mapped]) -> Vec<UprobeTarget> {
+        let mut target = |mapped: &Mapped| {
+            mapped.facts.as_ref()?.python.as_ref()?;
+            let (open, path) = directory.open(&mapped.code, mapped.file)?;
+            // What is there now need not be what was there a moment ago.
+            let python = self.files.facts(&open).ok()?.python.clone()?;
+            Some(UprobeTarget {
+                path,
+                open: Open::new(open),
+                file: mapped.file,
+                start: python.start?,
+                python,
+            })
+        };
+        mapped.iter().filter_map(&mut target).collect()
+    }
+
     fn facts(
         &mut self,
         directory: &Directory,
@@ -255,20 +273,6 @@ fn key_of(stat: &Stat) -> ProcessKey {
         pid: stat.pid,
         start: stat.start,
     }
-}
-
-fn uprobes(directory: &Directory, mapped: &[Mapped]) -> Vec<UprobeTarget> {
-    let target = |mapped: &Mapped| {
-        let python = mapped.facts.as_ref()?.python.clone()?;
-        let (_, path) = directory.open(&mapped.code, mapped.file)?;
-        Some(UprobeTarget {
-            path,
-            file: mapped.file,
-            start: python.start?,
-            python,
-        })
-    };
-    mapped.iter().filter_map(target).collect()
 }
 
 #[cfg(test)]

@@ -85,6 +85,24 @@ fn a_worker_is_seen_whole() {
     assert_eq!(there.ino(), uprobe.file.inode);
 }
 
+/// Where the process puts another file in the place of one that was looked at, the uprobe goes to
+/// the one that was.
+#[test]
+fn a_uprobe_goes_to_the_file_that_was_read() {
+    let tree = Tree::new();
+    tree.process(20, 1, 200, "/usr/sbin/httpd");
+    let look = scanner(&tree).look(20).expect("readable");
+    let look = look.expect("an httpd");
+    let [uprobe] = &*look.uprobes else {
+        panic!("one interpreter is mapped");
+    };
+    let python = tree.root().join(PYTHON.trim_start_matches('/'));
+    fs::remove_file(&python).expect("the file");
+    symlink("/bin/sh", &python).expect("a link");
+    let there = fs::metadata(uprobe.open.path()).expect("a path that leads to the file");
+    assert_eq!(there.ino(), uprobe.file.inode);
+}
+
 #[test]
 fn parents_come_first() {
     let tree = Tree::new();

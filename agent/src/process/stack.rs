@@ -80,18 +80,27 @@ pub fn merged<'a>(python: &'a PythonStack, native: &'a NativeStack) -> Vec<Merge
     merged
 }
 
-/// Names a Python stack that is missing: Python ran, and the probe knew of no interpreter.
+/// Names a Python stack that is missing: Python ran, and the probe knew of no interpreter, or of one
+/// that was not there.
 ///
 /// The call fell into the time between an interpreter's first mapping anywhere and the look that
 /// told the probe of it.
 pub fn settle(registration: &mut Registration) {
-    let Registration { python, native, .. } = registration;
-    if python.version.is_none()
-        && python.result == StackResult::None
-        && native.frames.iter().any(evaluates)
-    {
-        python.result = StackResult::failed(Miss::InterpreterUnknown);
+    if is_missing(registration) {
+        registration.python.result = StackResult::failed(Miss::InterpreterUnknown);
     }
+}
+
+fn is_missing(registration: &Registration) -> bool {
+    registration.python.result == StackResult::None
+        && registration.native.frames.iter().any(evaluates)
+}
+
+/// Whether what the probe was told of the process's interpreter is wrong.
+#[must_use]
+pub fn is_astray(registration: &Registration) -> bool {
+    is_missing(registration)
+        || registration.python.result == StackResult::failed(Miss::Interpreters)
 }
 
 /// Who is to blame.

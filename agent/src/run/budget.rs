@@ -16,6 +16,10 @@ const AT_ONCE: Duration = Duration::from_millis(200);
 /// 280 ms (libjvm.so of OpenJDK 17, debug build).
 const FILES_AT_ONCE: Duration = Duration::from_secs(1);
 
+/// How far ahead of its share a process may be until nothing at all is done for it: three seconds of
+/// work. What is known of its files costs little to use, as a rule; the tables are its own.
+const TOO_FAR: Duration = Duration::from_secs(60);
+
 /// What each process has cost.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -49,6 +53,13 @@ impl Budget {
         self.paid
             .get(&key)
             .is_none_or(|paid| *paid <= now + self.ahead)
+    }
+
+    /// Whether the process has cost so much that its stacks are not even unwound by what is known.
+    pub(super) fn is_exhausted(&self, key: ProcessKey, now: Moment) -> bool {
+        self.paid
+            .get(&key)
+            .is_some_and(|paid| *paid > now + TOO_FAR)
     }
 
     /// Something was done for the process that took so long.
@@ -90,8 +101,27 @@ mod tests {
             let share = (Duration::from_secs(60) + budget.ahead) / PART;
             assert!((share / 2..=share + cost).contains(&total), "{total:?}");
             assert!(budget.allows(keys[1], begin));
+            assert!(!budget.is_exhausted(keys[1], begin));
             budget.forget(keys[0]);
             assert!(budget.allows(keys[0], begin));
         }
+    }
+
+    /// Unwinding by what is known goes on beyond the share, but not for ever: tables that make it
+    /// slow, used at each of a burst's registrations, would stop the loop.
+    #[test]
+    fn what_is_known_is_not_free() {
+        let key = ProcessKey { pid: 1, start: 1 };
+        let begin = Moment::now();
+        let mut budget = Budget::default();
+        let cost = Duration::from_millis(40);
+        let mut total = Duration::ZERO;
+        while !budget.is_exhausted(key, begin) {
+            budget.spent(key, begin, cost);
+            total += cost;
+        }
+        assert!(total <= TOO_FAR / PART + cost, "{total:?}");
+        assert!(!budget.allows(key, begin));
+        assert!(!budget.is_exhausted(key, begin + cost * PART));
     }
 }

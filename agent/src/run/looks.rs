@@ -5,8 +5,9 @@ use std::time::Instant as Moment;
 
 use super::{Agent, clock};
 use crate::{
-    event::{Event, Instant, Registration, StackCopy, What, decode},
-    process::{ModuleKind, Modules, ProcessKey, Role},
+    event::{Event, Instant, Reason, Registration, StackCopy, What, decode},
+    native::failed,
+    process::{ModuleKind, Modules, ProcessKey, Role, stack},
 };
 
 /// How far up a process's parents are looked at: a worker's child is the third.
@@ -36,7 +37,27 @@ impl Agent {
             && let Some(copy) = decode::stack_copy(record)
         {
             self.unwind(key, when, registration, copy);
+            if stack::is_astray(registration) {
+                self.find_interpreter(key, when);
+            }
         }
+    }
+
+    /// Tells the probe anew where a process's interpreter is: it was told wrongly, or not at all.
+    ///
+    /// A server maps its modules twice while it starts, at other addresses; a worker that was made
+    /// in between has the first ones where its interpreter started before its file was probed.
+    fn find_interpreter(&mut self, key: ProcessKey, when: Instant) {
+        let now = Moment::now();
+        if !self.budget.allows(key, now) {
+            return;
+        }
+        if let Some(found) = self.watch.look(key.pid, when)
+            && found.process == key
+        {
+            self.whole(found);
+        }
+        self.budget.spent(key, now, now.elapsed());
     }
 
     /// Fills in a registration's native stack.
@@ -52,6 +73,10 @@ impl Agent {
         };
         if role == Role::Child {
             // It is counted only.
+            return;
+        }
+        if self.stacks_budget.is_exhausted(key, Moment::now()) {
+            registration.native = failed(Reason::MapsUnknown);
             return;
         }
         let mut is_new = false;

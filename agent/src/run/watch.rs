@@ -169,10 +169,7 @@ impl Watch {
         let path = target.path.to_string_lossy();
         let known = self.interpreter(target.file, &path, python);
         let file = (target.file.device, target.file.inode);
-        match self
-            .controls
-            .attach(file, &target.path, &target.start, &known)
-        {
+        match self.controls.attach(file, target, &known) {
             Ok(true) => {
                 info!(
                     python = named(python.version),

@@ -304,3 +304,15 @@ proptest! {
         }
     }
 }
+
+/// Each frame's program may be long, and each byte of it dear: all frames' together are bounded.
+#[test]
+fn the_programs_of_a_walk_are_bounded() {
+    // 190 rules, and pairs of DW_CFA_remember_state and DW_CFA_restore_state, which copy them all.
+    let rules = (40..230_u16).flat_map(|r| [0x14, (r as u8 & 0x7f) | 0x80, (r >> 7) as u8, 1]);
+    let program: Vec<u8> = rules.chain([0x0a, 0x0b].repeat(30_000)).collect();
+    let found =
+        Stack::new(&[FILE + 8; 300]).walk(Arch::X86_64, FILE, tables(Arch::X86_64, &program));
+    assert_eq!(found.addresses.len(), 3, "of 256");
+    assert_eq!(found.result, Truncated(Reason::BadUnwindInfo));
+}
