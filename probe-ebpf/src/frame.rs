@@ -129,7 +129,7 @@ pub fn frame(scratch: &mut Scratch, layout: &RawLayout) -> u32 {
         describe(scratch, layout, &mut raw);
         scratch.code_before = code;
     }
-    scratch.position = (scratch.position + 7) & !7;
+    pad(scratch);
     write(scratch, head, raw);
     scratch.frames = scratch.frames.wrapping_add(1);
     0
@@ -260,6 +260,16 @@ fn text<const MAX: usize>(scratch: &mut Scratch, layout: &RawLayout, object: u64
         kind: if ascii { 0 } else { kind as u8 },
         cut: all > most,
     }
+}
+
+/// Ends a frame's texts and table with zeros up to the next word: what lies there is a former
+/// record's, of any process, and may be a piece of its stack.
+#[inline(always)]
+fn pad(scratch: &mut Scratch) {
+    let position = scratch.position;
+    let word = (position as usize >> 3) & (TAIL / 8 - 1);
+    scratch.tail[word] &= (1 << ((position & 7) * 8)) - 1;
+    scratch.position = (position + 7) & !7;
 }
 
 /// Puts a frame's head into the tail.
