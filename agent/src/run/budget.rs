@@ -113,7 +113,7 @@ mod tests {
     fn what_is_known_is_not_free() {
         let key = ProcessKey { pid: 1, start: 1 };
         let begin = Moment::now();
-        let mut budget = Budget::default();
+        let mut budget = Budget::of_stacks();
         let cost = Duration::from_millis(40);
         let mut total = Duration::ZERO;
         while !budget.is_exhausted(key, begin) {
