@@ -188,6 +188,21 @@ fn window_before_an_interpreter_is_known_is_counted() {
     assert_eq!(unknown(), 1.0);
 }
 
+/// A runtime that lies elsewhere than the probe was told, as after a restart: the first call fails by
+/// name, the next one has its stack.
+#[test]
+fn interpreter_that_moved_is_found_again() {
+    let programs = Programs::late("0x030b02f0");
+    let mut liar = programs.start("moved");
+    let _agent = Agent::start().unwrap();
+    let mut trace = Trace::start(&["--all"]).unwrap();
+    let line = told(&mut trace, &mut liar);
+    let result = line["python"]["result"].as_str().unwrap();
+    assert!(result.starts_with("failed(interpreter"), "{line:#}");
+    let lines = told_so_far(&mut trace, &mut liar, 2);
+    assert_eq!(lines[1]["python"]["result"], "complete", "{:#}", lines[1]);
+}
+
 /// An honest server's stack.
 fn honest() {
     let trace = Trace::start(&[]).unwrap();

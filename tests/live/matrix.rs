@@ -156,6 +156,11 @@ fn walk(installation: &Installation) {
 }
 
 /// Every case, embedded and in a daemon, in sub-interpreters and in the main one.
+///
+/// With prefork all scripts are imported and run on one thread, and a request for the main
+/// interpreter runs in the one that the thread was in last (see
+/// `main_and_sub_interpreter_are_told_apart`): what it then says of its import is another one's. There
+/// a third sub-interpreter takes its place.
 fn walk_with(installation: &Installation, mpm: Mpm) {
     let trace = Trace::start(&["--all"]).unwrap();
     let server = builder(installation, mpm)
@@ -163,7 +168,15 @@ fn walk_with(installation: &Installation, mpm: Mpm) {
         .daemon("alone", "processes=1 threads=3")
         .script(DAEMON, "matrix.py", &Place::daemon("matrix", "a"))
         .script(ALONE, "matrix.py", &Place::daemon("alone", "%{GLOBAL}"))
-        .script(MAIN, "matrix.py", &Place::embedded("%{GLOBAL}"))
+        .script(
+            MAIN,
+            "matrix.py",
+            &Place::embedded(if mpm == Mpm::Prefork {
+                "c"
+            } else {
+                "%{GLOBAL}"
+            }),
+        )
         .script(B, "matrix.py", &Place::embedded("b"))
         .script(A, "matrix.py", &Place::embedded("a"))
         .start()

@@ -4,7 +4,8 @@
  *
  * Its child makes one registration for each line of standard input, and lives on until the input
  * ends. The first argument says which lie is told. Compiled with LIBRARY, it is the runtime alone,
- * which the program that is compiled with LATE loads with the first line only.
+ * which the program that is compiled with LATE loads with the first line only, or, where it is told
+ * "moved", once more at another address.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -131,12 +132,21 @@ extern int wsgi_module;
 #ifdef LATE
 static void lie(const char *what) { (void)what; }
 
+static void *library;
+
 static int _PyEval_EvalFrameDefault(int number)
 {
-    void *library = dlopen("liblate.so", RTLD_NOW);
-    int (*evaluate)(int) = (int (*)(int))dlsym(library, "_PyEval_EvalFrameDefault");
+    if (library) {
+        /* Loaded again, at another address: something else takes its place. */
+        dlclose(library);
+        library = NULL;
+        for (int i = 0; i < 64; i++)
+            mmap(NULL, 4096 << i % 8, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    }
+    void *loaded = dlopen("liblate.so", RTLD_NOW);
+    int (*evaluate)(int) = (int (*)(int))dlsym(loaded, "_PyEval_EvalFrameDefault");
 
-    ((void (*)(const char *))dlsym(library, "lie"))("truth");
+    ((void (*)(const char *))dlsym(loaded, "lie"))("truth");
     return evaluate(number);
 }
 #endif
@@ -149,6 +159,10 @@ int main(int count, char **arguments)
     if (count != 2 || pipe(lives))
         return 2;
     wsgi_module = 1;
+#ifdef LATE
+    if (!strcmp(arguments[1], "moved"))
+        library = dlopen("liblate.so", RTLD_NOW);
+#endif
     if (fork() == 0) {
         close(lives[1]);
         lie(arguments[1]);
