@@ -32,3 +32,6 @@ pub mod cli;
 pub mod doctor;
 
 pub mod escape;
+
+#[cfg(test)]
+mod fuzz;

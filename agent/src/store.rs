@@ -171,7 +171,7 @@ fn weight(finding: &Finding) -> usize {
     let frames = &finding.evidence.python.frames;
     let names = frames.iter().map(|f| f.file.len() + f.function.len());
     let native = &finding.evidence.native.frames;
-    let symbol = |symbol: &String| symbol.len();
+    let symbol = |symbol: &Arc<str>| symbol.len();
     let symbols = native
         .iter()
         .map(|f| f.module.len() + f.code.len() + f.symbol.as_ref().map_or(0, symbol));

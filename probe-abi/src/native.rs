@@ -40,6 +40,9 @@ pub const STACK_SIZE: usize = 16_384;
 pub const STACK_SIZE_BURST: usize = 4_096;
 /// Records per window of the rate limit that have the whole copy.
 pub const STACKS_FULL: u64 = 32;
+/// Records per window that have any copy: what comes after them is a loop, whose stacks are known by
+/// now, and would only push other processes' records out of the ring.
+pub const STACKS_ANY: u64 = 256;
 /// Bytes that are copied at a time.
 pub const STEP: usize = 1_024;
 /// Bytes that are copied at a time where the mapping ends.

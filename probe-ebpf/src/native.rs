@@ -6,7 +6,7 @@
 
 use probe_abi::{
     miss::Miss,
-    native::{FINE_STEP, RawNative, STACK_SIZE, STACK_SIZE_BURST, STACKS_FULL, STEP},
+    native::{FINE_STEP, RawNative, STACK_SIZE, STACK_SIZE_BURST, STACKS_ANY, STACKS_FULL, STEP},
 };
 
 use crate::{
@@ -52,7 +52,9 @@ pub fn start(scratch: &mut Scratch, signal: u64, spent: u64) -> Result<(), Miss>
         size: 0,
         flags: 0,
     };
-    scratch.stack_limit = if spent > STACKS_FULL {
+    scratch.stack_limit = if spent > STACKS_ANY {
+        0
+    } else if spent > STACKS_FULL {
         STACK_SIZE_BURST as u64
     } else {
         STACK_SIZE as u64

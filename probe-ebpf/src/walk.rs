@@ -183,7 +183,7 @@ pub fn native(scratch: &mut Scratch, signal: u64, spent: u64) {
             }
         }
     }
-    if scratch.record.native.size == 0 {
+    if scratch.record.native.size == 0 && !native::is_cut(scratch) {
         maps::miss(Miss::UserStack);
     }
 }

@@ -2,8 +2,28 @@
 //! a real worker: every registration, with who is to blame, the Python stack that the application
 //! noted, and the native one.
 //!
-//! What each library does was seen first with `strace -k -e rt_sigaction`, without sigblame. The
+//! What each library does was seen first with `strace -f -k -e rt_sigaction`, without sigblame. The
 //! Python side is in `apps/libraries`, the packages in `sigblame_tests::libraries`.
+//!
+//! | library | what makes it call | sets | gives back |
+//! |---|---|---|---|
+//! | polars 2.1 (Rust) | its import | SIGINT | never |
+//! | pycurl 7.49 (libcurl 8.23) | each transfer, each close | SIGPIPE to ignore | what stood there |
+//! | pyarrow 26 (C++) | reading, on the main thread, where Python has a handler | SIGINT | after the file |
+//! | gevent 26.9 (libev) | the first hub | SIGCHLD | at once |
+//! | | `signal_handler` | the signal | at `cancel` |
+//! | uvloop 0.23 (libuv) | the first child | SIGCHLD | after the last one |
+//! | | `add_signal_handler` | as asyncio | as asyncio |
+//! | asyncio of 3.11 | `add_signal_handler` | the signal, then its SA_RESTART | at `remove_signal_handler` |
+//! | faulthandler of 3.11 | `enable`, `register` | five crash signals, the signal | at `disable`, `unregister` |
+//! | readline of 3.11 | its import | SIGWINCH | never |
+//! | ncurses 6.4 | `initscr` | SIGINT, SIGTERM, SIGTSTP and SIGWINCH at their defaults | never |
+//! | Go 1 (tls-client 2.0) | loading the library | SIGBUS, SIGFPE, SIGSEGV, SIGPIPE, SIGURG; SA_ONSTACK for other handlers | never |
+//! | OpenJDK 17 (JPype 1.7) | `startJVM` | SIGUSR2, SIGSEGV, SIGPIPE, SIGBUS, SIGILL, SIGFPE, SIGXFSZ, SIGRTMIN+28 | never |
+//! | | without `-Xrs` | SIGQUIT, SIGHUP, SIGINT, SIGTERM, too | never |
+//!
+//! Whoever starts the first thread of a process makes glibc set its own signal 33, which is nobody's
+//! doing. The first import of `pyarrow` does so where a program has no other thread.
 
 use std::fs;
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sigblame_tests::{
     agent::Trace,
     demo,
-    httpd::{Builder, Httpd, Installation, Mpm, Place, Python},
+    httpd::{self, Builder, Httpd, Installation, Mpm, Place, Python},
     package_dir,
     roots::Root,
     skip,
@@ -78,6 +78,16 @@ pythons! { every: walk }
 #[test]
 fn cpython_of_the_system() {
     walk(&Installation::find().unwrap());
+}
+
+/// The same Python linked into mod_wsgi, which has no libpython then.
+#[test]
+fn cpython_linked_into_mod_wsgi() {
+    on(
+        concat!(module_path!(), "::cpython_linked_into_mod_wsgi"),
+        httpd::linked_in(),
+        walk,
+    );
 }
 
 /// Runs a test, or says why not.

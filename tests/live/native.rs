@@ -1,11 +1,15 @@
 //! The native stack: which library made the call, and who had called that.
 
+use std::{path::Path, process::Command};
+
 use serde_json::{Value, json};
 use sigblame_tests::{
     agent::{Agent, Trace},
     demo,
     httpd::{Builder, Httpd, Mpm, Place},
-    package_dir, wait_for,
+    package_dir,
+    scratch::make_readable,
+    wait_for,
 };
 
 use crate::support::{PATIENCE, ask, assert_frames, builder, call_for, is_about};
@@ -19,10 +23,34 @@ fn server() -> Httpd {
     for library in LIBRARIES {
         demo::compile(&source, &builder.app_dir().join(library)).unwrap();
     }
+    separate(&builder.app_dir().join("libinner.so"));
     builder
         .script("/", "native.py", &Place::embedded("native"))
         .start()
         .unwrap()
+}
+
+/// Moves a library's names into a debug file beside it, as distributions do.
+fn separate(library: &Path) {
+    let name = library.file_name().unwrap().to_str().unwrap();
+    let folder = library.with_file_name(".debug");
+    std::fs::create_dir(&folder).unwrap();
+    let debug = folder.join(format!("{name}.debug"));
+    let objcopy = |arguments: &[&std::ffi::OsStr]| {
+        let status = Command::new("objcopy").args(arguments).status();
+        assert!(status.unwrap().success(), "{arguments:?}");
+    };
+    objcopy(&[
+        "--only-keep-debug".as_ref(),
+        library.as_ref(),
+        debug.as_ref(),
+    ]);
+    let mut link = std::ffi::OsString::from("--add-gnu-debuglink=");
+    link.push(&debug);
+    objcopy(&["--strip-unneeded".as_ref(), &link, library.as_ref()]);
+    make_readable(&folder).unwrap();
+    make_readable(&debug).unwrap();
+    make_readable(library).unwrap();
 }
 
 /// What one request had traced, and what Python said about it.
@@ -100,7 +128,8 @@ fn libraries_stand_between_the_python_frames() {
     );
 }
 
-/// An ignore without a handler, from a thread without Python: the stack alone tells who.
+/// An ignore without a handler, from a thread without Python: the stack alone tells who. `ignore`
+/// is no exported function: its name is in the debug file only.
 #[test]
 fn a_thread_without_python_is_its_librarys() {
     let agent = Agent::start().unwrap();

@@ -129,7 +129,8 @@ pub fn compile(source: &Path, library: &Path) -> Result<()> {
 /// As [`compile`].
 pub fn compile_with(source: &Path, library: &Path, options: &[&str]) -> Result<()> {
     let output = Command::new("cc")
-        .args(["-O2", "-g", "-fPIC", "-shared", "-Wall", "-Wextra"])
+        .args(["-O2", "-g", "-fPIC", "-shared", "-Wl,--build-id"])
+        .args(["-Wall", "-Wextra"])
         .args(options)
         .arg("-o")
         .arg(library)

@@ -31,7 +31,7 @@ pub use config::{Builder, Place};
 pub use install::Installation;
 use master::{Detached, Master};
 pub use namespace::Namespaces;
-pub use pythons::{BUILT, Python};
+pub use pythons::{BUILT, LINKED_IN, Python, linked_in};
 
 /// How long a server may take to start, to restart, and to answer.
 const PATIENCE: Duration = Duration::from_secs(30);

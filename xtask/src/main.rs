@@ -11,6 +11,7 @@ use crate::packages::Group;
 
 mod bench;
 mod ci;
+mod fuzz;
 mod libraries;
 mod offsets;
 mod packages;
@@ -53,6 +54,8 @@ enum Task {
     Vm(vm::Options),
     /// Records the demo site anew, as root, for the tests that replay it.
     Record,
+    /// Fuzzes what strangers control: records, files, what interpreters say of themselves.
+    Fuzz(fuzz::Options),
     /// Prints the table of CPython layouts, or holds it against CPython's own headers.
     Offsets(offsets::Options),
     /// Measures what sigblame costs, beside bpftrace with the same filter.
@@ -65,6 +68,10 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    if let Some(error) = fuzz::compile() {
+        eprintln!("error: failed to start the compiler: {error}");
+        return ExitCode::FAILURE;
+    }
     let arguments = Arguments::parse();
     let outcome = stop::listen().and_then(|()| match arguments.task {
         Task::Setup { groups } => setup::setup(&groups).map(|()| ExitCode::SUCCESS),
@@ -73,6 +80,7 @@ fn main() -> ExitCode {
         Task::Matrix => test::matrix(),
         Task::Roots(options) => roots::run(&options),
         Task::Vm(options) => vm::vm(&options),
+        Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Offsets(options) => offsets::offsets(&options),
         Task::Record => record::record(),
         Task::Bench(options) => bench::bench(&options),

@@ -148,7 +148,7 @@ pub(crate) fn click_through(server: &Httpd) -> Result<()> {
 }
 
 /// `90`, `90s`, `5m`, `1h`.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
     let factor = match &text[digits.len()..] {
         "" | "s" => 1,

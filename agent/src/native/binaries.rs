@@ -16,6 +16,7 @@ use object::elf;
 use super::{
     cfi::{Cfi, Context, Section},
     debug,
+    recorded::Recorded,
     registers::Arch,
     space::{Region, Source, Space},
     symbols::{self, Symbol},
@@ -99,12 +100,16 @@ impl Binaries {
         let directory = Directory::new(proc_root, pid);
         self.clock += 1;
         self.read_until = want.may_read.then(|| Moment::now() + READ_TIME);
+        let handlers = [want.old, want.new];
+        if let Some(stack) = space.walks.same(&want.copy, handlers) {
+            return (stack.clone(), false);
+        }
+        let copy = Recorded::new(want.copy);
         let mut context = std::mem::take(&mut self.context);
-        let walk = unwind::walk(Arch::HOST, &mut context, &want.copy, |address| {
+        let walk = unwind::walk(Arch::HOST, &mut context, &copy, |address| {
             self.place(&directory, space, address)
         });
         self.context = context;
-        let handlers = [want.old, want.new];
         let mut asked = walk.addresses.clone();
         asked.extend(handlers.iter().flatten());
         let names = self.names(&directory, space, &asked);
@@ -121,7 +126,11 @@ impl Binaries {
             new_symbol: symbol(want.new),
         };
         self.shrink();
-        (stack, walk.unknown.is_some())
+        let is_final = walk.unknown.is_none();
+        if is_final && want.may_read {
+            space.walks.keep(copy, handlers, &stack);
+        }
+        (stack, !is_final)
     }
 
     fn place(&mut self, directory: &Directory, space: &mut Space, address: u64) -> Place {

@@ -10,8 +10,11 @@ use gimli::{
     UnwindExpression, UnwindSection as _, UnwindTableRow, Value, Vendor,
 };
 
-use super::registers::{Arch, COUNT, Registers};
-use crate::event::{Reason, StackCopy};
+use super::{
+    recorded::Recorded,
+    registers::{Arch, COUNT, Registers, Slot},
+};
+use crate::event::Reason;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -124,7 +127,7 @@ impl Cfi {
         context: &mut Context,
         address: u64,
         registers: &Registers,
-        stack: &StackCopy<'_>,
+        stack: &Recorded<'_>,
         work: &mut usize,
     ) -> Result<Step, Reason> {
         let mut section = EhFrame::new(&self.frames.bytes, LittleEndian);
@@ -168,7 +171,7 @@ struct Frame<'a> {
     entry: &'a FrameDescriptionEntry<Slice<'a>>,
     row: &'a UnwindTableRow<usize>,
     registers: &'a Registers,
-    stack: &'a StackCopy<'a>,
+    stack: &'a Recorded<'a>,
 }
 
 impl Frame<'_> {
@@ -176,7 +179,7 @@ impl Frame<'_> {
         let cfa = match self.row.cfa() {
             CfaRule::RegisterAndOffset { register, offset } => self
                 .registers
-                .get(register.0)
+                .get(register.0, self.stack)
                 .ok_or(Reason::BadUnwindInfo)?
                 .wrapping_add_signed(*offset),
             CfaRule::Expression(expression) => self.evaluate(expression, None)?,
@@ -186,7 +189,10 @@ impl Frame<'_> {
             return Ok(Step::End);
         }
         // Without a rule: a leaf of aarch64 has it where the call put it.
-        let address = self.value(back.0, cfa)?.ok_or(Reason::BadUnwindInfo)?;
+        let address = match self.slot(back.0, cfa)?.ok_or(Reason::BadUnwindInfo)? {
+            Slot::Value(address) => address,
+            Slot::Saved(at) => self.stack.word(at).ok_or(Reason::CopyEnded)?,
+        };
         let address = self.arch.code_address(address);
         if address == 0 {
             return Ok(Step::End);
@@ -194,11 +200,11 @@ impl Frame<'_> {
         let mut registers = Registers::unknown();
         for register in (0..COUNT).filter(|register| *register != back.0) {
             // What cannot be told is missed only where a later rule asks for it.
-            let value = self.value(register, cfa).ok().flatten();
-            registers.set(register, value);
+            let slot = self.slot(register, cfa).ok().flatten();
+            registers.set(register, slot);
         }
         if self.row.register(Register(self.arch.sp())).is_none() {
-            registers.set(self.arch.sp(), Some(cfa));
+            registers.set(self.arch.sp(), Some(Slot::Value(cfa)));
         }
         Ok(Step::Caller(Box::new(Caller {
             address,
@@ -208,8 +214,8 @@ impl Frame<'_> {
     }
 
     /// What the caller has in a register; `None` where it has lost that value.
-    fn value(&self, register: u16, cfa: u64) -> Result<Option<u64>, Reason> {
-        let kept = self.registers.get(register);
+    fn slot(&self, register: u16, cfa: u64) -> Result<Option<Slot>, Reason> {
+        let kept = self.registers.slot(register);
         let rule = match self.row.register(Register(register)) {
             Some(rule) => rule,
             None if self.arch.is_kept(register) => RegisterRule::SameValue,
@@ -220,28 +226,28 @@ impl Frame<'_> {
             RegisterRule::SameValue => Ok(kept),
             RegisterRule::Offset(offset) => {
                 let address = cfa.wrapping_add_signed(offset);
-                match self.read(address) {
-                    // Saved below the stack pointer: that is over, and the register is itself.
-                    None if address < self.stack.sp => Ok(kept),
-                    None => Err(Reason::CopyEnded),
-                    word => Ok(word),
-                }
+                // Saved below the stack pointer: that is over, and the register is itself.
+                let is_over = address < self.stack.copy.sp;
+                Ok(if is_over {
+                    kept
+                } else {
+                    Some(Slot::Saved(address))
+                })
             }
-            RegisterRule::ValOffset(offset) => Ok(Some(cfa.wrapping_add_signed(offset))),
-            RegisterRule::Register(other) => Ok(self.registers.get(other.0)),
+            RegisterRule::ValOffset(offset) => {
+                Ok(Some(Slot::Value(cfa.wrapping_add_signed(offset))))
+            }
+            RegisterRule::Register(other) => Ok(self.registers.slot(other.0)),
             RegisterRule::Expression(expression) => {
                 let address = self.evaluate(&expression, Some(cfa))?;
-                self.read(address).map(Some).ok_or(Reason::CopyEnded)
+                Ok(Some(Slot::Saved(address)))
             }
             RegisterRule::ValExpression(expression) => {
-                self.evaluate(&expression, Some(cfa)).map(Some)
+                let value = self.evaluate(&expression, Some(cfa))?;
+                Ok(Some(Slot::Value(value)))
             }
             _ => Ok(None),
         }
-    }
-
-    fn read(&self, address: u64) -> Option<u64> {
-        self.stack.word(address)
     }
 
     /// An expression's value. A register's rule begins with the frame's address on the stack
@@ -263,14 +269,14 @@ impl Frame<'_> {
             result = match result {
                 EvaluationResult::Complete => break,
                 EvaluationResult::RequiresRegister { register, .. } => {
-                    let value = self.registers.get(register.0);
+                    let value = self.registers.get(register.0, self.stack);
                     let value = value.ok_or(Reason::BadUnwindInfo)?;
                     evaluation.resume_with_register(Value::Generic(value))
                 }
                 EvaluationResult::RequiresMemory {
                     address, size: 8, ..
                 } => {
-                    let word = self.read(address).ok_or(Reason::CopyEnded)?;
+                    let word = self.stack.word(address).ok_or(Reason::CopyEnded)?;
                     evaluation.resume_with_memory(Value::Generic(word))
                 }
                 _ => return Err(Reason::BadUnwindInfo),

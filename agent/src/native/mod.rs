@@ -5,11 +5,12 @@
 //! files, so that no frame pointers are needed. The files are an application's: sizes are claims,
 //! the work on each frame is bounded, and what makes no sense ends the stack with a reason.
 //!
-//! `registers`, `cfi`, `unwind` and `symbols` are pure; `binaries`, `debug` and `vdso` read files.
+//! `recorded`, `registers`, `cfi`, `unwind` and `symbols` are pure; `binaries`, `debug` and `vdso` read files.
 
 mod binaries;
 mod cfi;
 mod debug;
+mod recorded;
 mod registers;
 mod space;
 mod symbols;

@@ -1,5 +1,6 @@
 //! Registers by their DWARF numbers, of the two architectures.
 
+use super::recorded::Recorded;
 use crate::event::StackCopy;
 
 /// What differs between the architectures.
@@ -58,10 +59,20 @@ impl Arch {
     }
 }
 
+/// What is known of one register. What was saved is read only where a rule asks for it: most of it
+/// is the application's business, and changes from call to call where the stack does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// Its value.
+    Value(u64),
+    /// Where a callee has saved it.
+    Saved(u64),
+}
+
 /// What is known of one frame's registers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Registers {
-    values: [Option<u64>; COUNT as usize],
+    values: [Option<Slot>; COUNT as usize],
 }
 
 impl Registers {
@@ -75,21 +86,29 @@ impl Registers {
     /// As the thread entered the kernel.
     pub(super) fn at_call(arch: Arch, copy: &StackCopy<'_>) -> Self {
         let mut registers = Self::unknown();
-        registers.set(arch.sp(), Some(copy.sp));
-        registers.set(arch.fp(), Some(copy.fp));
+        registers.set(arch.sp(), Some(Slot::Value(copy.sp)));
+        registers.set(arch.fp(), Some(Slot::Value(copy.fp)));
         if arch == Arch::Aarch64 {
-            registers.set(30, Some(copy.lr));
+            registers.set(30, Some(Slot::Value(copy.lr)));
         }
         registers
     }
 
     /// A register's value, where it is known.
-    pub(super) fn get(&self, register: u16) -> Option<u64> {
+    pub(super) fn get(&self, register: u16, stack: &Recorded<'_>) -> Option<u64> {
+        match self.slot(register)? {
+            Slot::Value(value) => Some(value),
+            Slot::Saved(address) => stack.word(address),
+        }
+    }
+
+    /// Where a register's value is, unread.
+    pub(super) fn slot(&self, register: u16) -> Option<Slot> {
         self.values.get(usize::from(register)).copied().flatten()
     }
 
-    /// Notes a register's value; numbers beyond [`COUNT`] are nobody's.
-    pub(super) fn set(&mut self, register: u16, value: Option<u64>) {
+    /// Notes a register; numbers beyond [`COUNT`] are nobody's.
+    pub(super) fn set(&mut self, register: u16, value: Option<Slot>) {
         if let Some(slot) = self.values.get_mut(usize::from(register)) {
             *slot = value;
         }

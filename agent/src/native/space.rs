@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use super::recorded::Walks;
 use crate::{
     event::Code,
     process::{
@@ -104,6 +105,8 @@ pub struct Space {
     regions: Vec<Region>,
     /// Files that were opened, and what they were then; `None` for one that cannot be.
     pub(super) opened: HashMap<FileId, Option<Identity>>,
+    /// The last stacks.
+    pub(super) walks: Walks,
 }
 
 impl Space {
@@ -125,6 +128,7 @@ impl Space {
         Self {
             regions: code.take(REGIONS_MAX).map(region).collect(),
             opened: HashMap::new(),
+            walks: Walks::default(),
         }
     }
 

@@ -92,7 +92,8 @@ fn shown(name: &str) -> String {
         Some(name) => name,
         None => name.to_owned(),
     };
-    if let Some((end, _)) = shown.char_indices().nth(SHOWN_MAX) {
+    if shown.chars().count() > SHOWN_MAX + 1 {
+        let end = shown.char_indices().nth(SHOWN_MAX).map_or(0, |(at, _)| at);
         shown.truncate(end);
         shown.push('…');
     }
@@ -109,17 +110,21 @@ fn plain(name: &str) -> &str {
 
 fn demangled(name: &str) -> Option<String> {
     let mut out = Limited(String::new());
-    // Whatever was written before the limit is what users see.
+    let mut end = Ok(());
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         // Without the hash.
-        let _cut = write!(out, "{rust:#}");
+        end = write!(out, "{rust:#}");
     } else if name.starts_with("_Z") && name.len() <= CPP_MAX {
         let parse = cpp_demangle::ParseOptions::default().recursion_limit(64);
         let symbol = cpp_demangle::Symbol::new_with_options(name, &parse).ok()?;
         let options = cpp_demangle::DemangleOptions::new()
             .no_params()
             .recursion_limit(64);
-        let _cut = symbol.structured_demangle(&mut out, &options);
+        end = symbol.structured_demangle(&mut out, &options);
+    }
+    // Whatever was written before a limit is what users see.
+    if end.is_err() && !out.0.is_empty() {
+        out.0.push('…');
     }
     (!out.0.is_empty()).then_some(out.0)
 }

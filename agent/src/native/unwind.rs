@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{
     cfi::{Caller, Cfi, Context, PROGRAMS_MAX, Step},
-    registers::{Arch, Registers},
+    recorded::Recorded,
+    registers::{Arch, Registers, Slot},
 };
-use crate::event::{NativeResult, Reason, StackCopy};
+use crate::event::{NativeResult, Reason};
 
 /// Most frames of a stack. A JVM's calls from Java through Python and back have some ninety.
 pub(super) const FRAMES_MAX: usize = 256;
@@ -39,17 +40,17 @@ pub(super) struct Walk {
 pub(super) fn walk(
     arch: Arch,
     context: &mut Context,
-    stack: &StackCopy<'_>,
+    stack: &Recorded<'_>,
     mut place: impl FnMut(u64) -> Place,
 ) -> Walk {
-    let mut registers = Registers::at_call(arch, stack);
+    let mut registers = Registers::at_call(arch, &stack.copy);
     let mut walk = Walk {
         addresses: Vec::new(),
         result: NativeResult::Complete,
         unknown: None,
     };
     // The call itself lies before the address to which it returns, as with every other frame.
-    let mut address = stack.ip.wrapping_sub(1);
+    let mut address = stack.copy.ip.wrapping_sub(1);
     // How many frames are sure: what is behind code without tables is a guess until the walk is
     // back in a file's code.
     let (mut sure, mut is_guess) = (0, false);
@@ -86,10 +87,12 @@ pub(super) fn walk(
         if walk.addresses.len() >= FRAMES_MAX {
             break Some(Reason::TooDeep);
         }
-        let sp = |registers: &Registers| registers.get(arch.sp()).unwrap_or(0);
+        let sp = |registers: &Registers| registers.get(arch.sp(), stack).unwrap_or(0);
         // A stack grows downwards; only a leaf that keeps nothing may have its caller's.
         let moved = sp(&caller.registers) > sp(&registers);
-        if !(moved || caller.interrupted || walk.addresses.len() == 1 && caller.address != stack.ip)
+        if !(moved
+            || caller.interrupted
+            || walk.addresses.len() == 1 && caller.address != stack.copy.ip)
         {
             break Some(Reason::BadUnwindInfo);
         }
@@ -116,16 +119,16 @@ pub(super) fn walk(
 
 /// The step of code that keeps a frame pointer, as both architectures' conventions have it: the
 /// caller's at the address in it, and behind that the return address.
-fn plain(arch: Arch, registers: &Registers, stack: &StackCopy<'_>) -> Result<Step, Reason> {
+fn plain(arch: Arch, registers: &Registers, stack: &Recorded<'_>) -> Result<Step, Reason> {
     let step = || {
-        let fp = registers.get(arch.fp())?;
-        if !fp.is_multiple_of(8) || fp < registers.get(arch.sp())? {
+        let fp = registers.get(arch.fp(), stack)?;
+        if !fp.is_multiple_of(8) || fp < registers.get(arch.sp(), stack)? {
             return None;
         }
-        let (before, back) = (stack.word(fp)?, stack.word(fp.checked_add(8)?)?);
+        let back = stack.word(fp.checked_add(8)?)?;
         let mut registers = Registers::unknown();
-        registers.set(arch.fp(), Some(before));
-        registers.set(arch.sp(), Some(fp.checked_add(16)?));
+        registers.set(arch.fp(), Some(Slot::Saved(fp)));
+        registers.set(arch.sp(), Some(Slot::Value(fp.checked_add(16)?)));
         let address = arch.code_address(back);
         Some(Step::Caller(Box::new(Caller {
             address,

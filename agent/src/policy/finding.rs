@@ -1,5 +1,7 @@
 //! A finding, in the shape that users see: the API, JSON lines and the store share it.
 
+use std::{borrow::Cow, sync::Arc};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -208,14 +210,14 @@ pub struct PythonRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NativeFrame {
     /// The mapped file.
-    pub module: String,
+    pub module: Arc<str>,
     /// The symbol, where the file has one.
-    pub symbol: Option<String>,
+    pub symbol: Option<Arc<str>>,
     /// Bytes from the symbol's, or else the file's, start.
     pub offset: u64,
     /// Whose code it is: `application`, `server`, `interpreter`, `c-library`, `carrier` (libffi),
     /// `kernel` or `unknown`.
-    pub code: String,
+    pub code: Cow<'static, str>,
     /// How many of the Python frames are further inside: both stacks read as one.
     pub python_inside: usize,
 }

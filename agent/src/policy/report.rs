@@ -1,5 +1,7 @@
 //! Turns what the table knows into what users see. Pure.
 
+use std::sync::Arc;
+
 use crate::{
     event::{Disposition, Frame, NativeStack, PythonStack, Signal},
     policy::{
@@ -95,10 +97,10 @@ fn native_ref(python: &PythonStack, native: &NativeStack) -> NativeRef {
         match frame {
             Merged::Python(_) => python_inside += 1,
             Merged::Native(frame) => frames.push(NativeFrame {
-                module: frame.module.to_string(),
-                symbol: frame.symbol.as_deref().map(str::to_owned),
+                module: Arc::clone(&frame.module),
+                symbol: frame.symbol.clone(),
                 offset: frame.offset,
-                code: frame.code.label().to_owned(),
+                code: frame.code.label().into(),
                 python_inside,
             }),
         }

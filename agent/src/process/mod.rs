@@ -11,7 +11,7 @@ pub mod origin;
 pub mod proc;
 pub mod python_file;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod scan;
 pub mod server;
 pub mod stack;

@@ -70,6 +70,30 @@ fn who_agrees_is_read_by_the_row() {
     }
 }
 
+/// The tables of real interpreters, from the files of pyenv's 3.13.0 and Debian's 3.14.10 and 3.15.2.
+#[test]
+fn real_interpreters_agree() {
+    for (release, minor) in [("3.13.0", 13), ("3.14.10", 14), ("3.15.2", 15)] {
+        let root = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/fixtures/debug_offsets"
+        );
+        let text = std::fs::read_to_string(format!("{root}/{release}.hex")).expect(release);
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+        let (pairs, _) = digits.as_chunks::<2>();
+        let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Vec<u8> = pairs.iter().filter_map(byte).collect();
+        let version = Version::new(3, minor);
+        let (index, _) = layout::find(version).expect("a row");
+        let choice = chosen(&bytes);
+        assert_eq!(choice.disagreements, [], "{release}");
+        assert_eq!(
+            (choice.version, choice.reading),
+            (Some(version), Reading::Row(index))
+        );
+    }
+}
+
 /// A build whose code objects have one more word says so, and what lies behind it follows.
 #[test]
 fn who_disagrees_is_read_as_it_says() {

@@ -55,7 +55,7 @@ impl Agent {
             // It is counted only.
             return;
         }
-        if self.budget.is_exhausted(key, Moment::now()) {
+        if self.stacks_budget.is_exhausted(key, Moment::now()) {
             registration.native = failed(Reason::MapsUnknown);
             return;
         }
@@ -65,13 +65,13 @@ impl Agent {
             self.look_for_code(key, when);
         }
         let now = Moment::now();
-        let may_read = self.budget.allows(key, now);
+        let may_read = self.stacks_budget.allows(key, now);
         let (mut stack, unknown) = self.unwound.unwind(key, registration, copy, may_read);
-        self.budget.spent(key, now, now.elapsed());
+        self.stacks_budget.spent(key, now, now.elapsed());
         if unknown && !is_new && self.look_for_code(key, when) {
             let now = Moment::now();
             (stack, _) = self.unwound.unwind(key, registration, copy, may_read);
-            self.budget.spent(key, now, now.elapsed());
+            self.stacks_budget.spent(key, now, now.elapsed());
         }
         registration.native = stack;
     }

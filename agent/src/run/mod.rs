@@ -61,6 +61,7 @@ pub struct Agent {
     garbled: Garbled,
     keep: Keep,
     budget: Budget,
+    stacks_budget: Budget,
     unwound: Unwound,
     /// The ring was empty when it was left.
     drained: bool,
@@ -94,7 +95,8 @@ impl Agent {
             gaps: Gaps::default(),
             garbled: Garbled::default(),
             keep: Keep::default(),
-            budget: Budget::default(),
+            budget: Budget::of_looks(),
+            stacks_budget: Budget::of_stacks(),
             unwound: Unwound::new(&config.proc_root),
             drained: true,
             backlog: 0,
@@ -299,6 +301,7 @@ impl Agent {
         if let What::Exited { .. } = event.what {
             self.watch.gone(event.process);
             self.budget.forget(event.process);
+            self.stacks_budget.forget(event.process);
         }
         if let What::Exited { .. } | What::Executed { .. } = event.what {
             self.unwound.forget(event.process);

@@ -260,10 +260,10 @@ mod tests {
 
     fn native(module: &str, symbol: Option<&str>, code: &str, python_inside: usize) -> NativeFrame {
         NativeFrame {
-            module: module.to_owned(),
-            symbol: symbol.map(str::to_owned),
+            module: module.into(),
+            symbol: symbol.map(Into::into),
             offset: 0x1f,
-            code: code.to_owned(),
+            code: code.to_owned().into(),
             python_inside,
         }
     }

@@ -11,7 +11,11 @@ use sigblame_tests::{
 use super::{A, ALONE, builder};
 use crate::support::{PATIENCE, ask};
 
-pythons! { every: are_left_alone }
+pythons! { pyenv: are_left_alone }
+pythons! { are_left_alone:
+    debian_sid_3_14: root("sid", 14);
+    debian_sid_3_15: root("sid", 15);
+}
 
 /// `subprocess` resets SIGPIPE and SIGXFSZ in each of two children, and `clone` takes one; where there
 /// is `posix_spawn`, it resets dozens.

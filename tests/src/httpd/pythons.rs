@@ -103,6 +103,24 @@ impl Python {
     }
 }
 
+/// The mod_wsgi that the system's CPython is linked into, below [`BUILT`].
+pub const LINKED_IN: &str = "linked-in/mod_wsgi.so";
+
+/// The system's httpd with a mod_wsgi that has the system's CPython in it; an error says what is
+/// missing.
+///
+/// # Errors
+/// When there is no httpd, or no such mod_wsgi was built.
+pub fn linked_in() -> Result<Installation, String> {
+    let system = Installation::find().ok_or("httpd with mod_wsgi is not installed")?;
+    let built = built_dir().map(|all| all.join(LINKED_IN));
+    let mod_wsgi = built.filter(|path| path.is_file());
+    Ok(Installation {
+        mod_wsgi: mod_wsgi.ok_or("no mod_wsgi was built with CPython linked into it")?,
+        ..system
+    })
+}
+
 /// Where xtask keeps what it built, below cargo's target directory.
 pub const BUILT: &str = "xtask/mod_wsgi";
 

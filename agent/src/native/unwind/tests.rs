@@ -3,7 +3,10 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::{event::NativeResult::*, native::cfi::Section, native::vdso};
+use crate::{
+    event::{NativeResult::*, StackCopy},
+    native::{cfi::Section, vdso},
+};
 
 const SP: u64 = 0x7000_0000;
 /// Where `tables` say that code is, in a file's own terms and in the process.
@@ -89,14 +92,17 @@ impl Stack {
             bytes: &self.bytes,
         };
         let cfi = Arc::new(cfi);
-        walk(arch, &mut Context::new(), &copy, |address| {
-            match address.wrapping_sub(BIAS) {
+        walk(
+            arch,
+            &mut Context::new(),
+            &Recorded::new(copy),
+            |address| match address.wrapping_sub(BIAS) {
                 0x1000..0x2000 => Place::File(bias, Arc::clone(&cfi)),
                 0x2000..0x3000 => Place::Plain,
                 0x3000..0x4000 => Place::Unreadable,
                 _ => Place::Nothing,
-            }
-        })
+            },
+        )
     }
 }
 

@@ -1,0 +1,112 @@
+//! Fuzzing of what strangers control: `cargo xtask fuzz`, and a few seconds of it in every test run.
+//!
+//! To add a target: a test that gives [`engine::run`] its name, its seeds and a function that must
+//! neither panic nor take long, whatever its bytes are.
+
+mod engine;
+
+use std::fs;
+
+use crate::{
+    capture,
+    event::{decode, testing},
+    process::{facts, sample::Sample},
+    python::{debug_offsets, layout, linetable, reading},
+};
+
+fn fixture(path: &str) -> String {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
+    fs::read_to_string(format!("{root}/{path}")).expect(path)
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let (pairs, _) = digits.as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+    pairs.iter().filter_map(byte).collect()
+}
+
+/// Records of the ring: an application fills their frames.
+#[test]
+fn records() {
+    let capture = capture::read(fixture("captures/demo-event.jsonl").as_bytes());
+    let stamp = decode::Stamp {
+        cpu: 0,
+        sequence: 1,
+    };
+    let events = capture.expect("a capture").events;
+    let seeds: Vec<Vec<u8>> = (events.iter())
+        .filter_map(|event| testing::encode(stamp, event))
+        .collect();
+    assert!(seeds.len() > 64, "the capture has registrations");
+    assert!(seeds.iter().all(|seed| decode::decode(seed).is_ok()));
+    engine::run("records", seeds, |bytes| {
+        let _ = decode::decode(bytes);
+    });
+}
+
+/// Files that a process maps: anybody can map anything.
+#[test]
+fn elf_files() {
+    let seeds = [
+        Sample::httpd(),
+        Sample::mod_wsgi(),
+        Sample::python(),
+        Sample::python()
+            .hidden("interp_head", 0x7010)
+            .runtime_section(),
+        Sample::new()
+            .object("_PyThreadState_Current", 0x7000)
+            .function("PyInterpreterState_Head", 0x5000),
+    ];
+    let seeds = seeds.iter().map(Sample::build).collect();
+    engine::run("elf_files", seeds, |bytes| {
+        if let Ok(facts) = facts::facts(bytes) {
+            let _ = (facts.image.end(), facts.image.bias(0x7000, 0x8000, 0x4000));
+        }
+    });
+}
+
+/// What an interpreter says of itself is in a file, too. Whatever is made of it, the probe can use.
+#[test]
+fn debug_offsets() {
+    let seeds = ["3.13.0", "3.14.10", "3.15.2"]
+        .map(|version| unhex(&fixture(&format!("debug_offsets/{version}.hex"))))
+        .to_vec();
+    engine::run("debug_offsets", seeds, |bytes| {
+        let _ = debug_offsets::head(bytes);
+        let said = reading::Said {
+            runtime: Some(bytes),
+            ..reading::Said::default()
+        };
+        if let reading::Reading::Own(raw) = reading::choose(&said).reading {
+            assert_eq!(layout::check::check(&raw), Ok(()));
+        }
+    });
+}
+
+/// The first byte chooses the table's form, the next eight the instruction.
+#[test]
+fn line_tables() {
+    let cases = fixture("linetables/cases.txt");
+    let tables = cases.lines().filter_map(|case| case.split(' ').nth(3));
+    let seeds = (0..3_u8)
+        .cycle()
+        .zip(tables)
+        .map(|(kind, table)| [vec![kind, 8, 0, 0, 0, 0, 0, 0, 0], unhex(table)].concat())
+        .collect();
+    engine::run("line_tables", seeds, |bytes| {
+        let Some((&[kind, ref instruction @ ..], table)) = bytes.split_first_chunk::<9>() else {
+            return;
+        };
+        let kind = match kind % 3 {
+            0 => linetable::Kind::Lnotab,
+            1 => linetable::Kind::Ranges,
+            _ => linetable::Kind::Locations,
+        };
+        let instruction = i64::from_le_bytes(*instruction);
+        for cut in [false, true] {
+            let _ = linetable::line(kind, table, 7, instruction, cut);
+        }
+    });
+}
