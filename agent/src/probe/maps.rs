@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     io::{self, Read as _},
+    path::Path,
 };
 
 use aya::{
@@ -25,7 +26,7 @@ use zerocopy::FromBytes as _;
 
 use crate::{
     event::{Action, Disposition, Dispositions, FileKey},
-    process::{ProcessKey, python_file::UprobeTarget},
+    process::{ProcessKey, python_file::Start},
 };
 
 /// The maps and programs that stay with the agent.
@@ -157,10 +158,10 @@ impl Controls {
     pub fn attach(
         &mut self,
         file: (u32, u64),
-        target: &UprobeTarget,
+        path: &Path,
+        start: &Start,
         interpreter: &Interpreter,
     ) -> Result<bool, String> {
-        let UprobeTarget { path, start, .. } = target;
         if self.probed.contains(&file) {
             return Ok(false);
         }
@@ -193,7 +194,7 @@ impl Controls {
             .map_err(|error: aya::programs::ProgramError| error.to_string())?;
         let point = UProbeAttachLocation::AbsoluteOffset(start.offset);
         program
-            .attach(point, target.open.path(), UProbeScope::AllProcesses)
+            .attach(point, path, UProbeScope::AllProcesses)
             .map_err(|error| format!("failed to probe {}: {error}", path.display()))?;
         self.probed.insert(file);
         Ok(true)

@@ -16,7 +16,7 @@ use crate::event::FileKey;
 use super::{
     files::{self, FileCache},
     proc::FileId,
-    python_file::{Open, UprobeTarget},
+    scan::{Open, UprobeTarget},
 };
 
 /// Where distributions and `make install` put `libpython3.*`. A file elsewhere is found when a

@@ -6,7 +6,7 @@
 
 mod head;
 
-use std::{fs::File, os::fd::AsRawFd as _, path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use object::{ReadRef, elf, read::elf::Sym as _};
 use probe_abi::process::{START_CODE, START_SKIP};
@@ -61,48 +61,6 @@ pub struct PythonAt {
     /// The interpreter, with addresses of the process.
     pub python: PythonFile,
 }
-
-/// Where to put the uprobe that sees an interpreter start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UprobeTarget {
-    /// A path that led to the file, for people: by now it may lead to another one.
-    pub path: PathBuf,
-    /// The very file that was read.
-    pub open: Open,
-    /// The file: one uprobe serves every process that maps it.
-    pub file: FileId,
-    /// The function to probe.
-    pub start: Start,
-    /// The interpreter that it starts.
-    pub python: PythonFile,
-}
-
-/// A file that is kept open until its uprobe is there.
-///
-/// Whoever maps a file may put another one in its place, in the file system and in `map_files`, and
-/// so lead a breakpoint into the middle of an instruction of any file on the host.
-#[derive(Clone, Debug)]
-pub struct Open(Arc<File>);
-
-impl Open {
-    pub(super) fn new(file: File) -> Self {
-        Self(Arc::new(file))
-    }
-
-    /// A path that leads to this file and no other.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
-    }
-}
-
-impl PartialEq for Open {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Open {}
 
 impl PythonFile {
     /// The same in a process that has the file at a distance from its own addresses.

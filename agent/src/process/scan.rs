@@ -11,6 +11,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
+    os::fd::AsRawFd as _,
     path::PathBuf,
     sync::Arc,
 };
@@ -25,12 +26,9 @@ use super::{
     installed,
     modules::{self, Mapped},
     proc::{self, FileId, Mapping, Stat},
-    python_file::Open,
+    python_file::{PythonFile, Start},
 };
-pub use super::{
-    directory::ScanError,
-    python_file::{PythonAt, UprobeTarget},
-};
+pub use super::{directory::ScanError, python_file::PythonAt};
 
 /// Looks at a process that changes under us, before it is taken for gone.
 const TRIES: usize = 3;
@@ -49,6 +47,48 @@ pub struct Look {
     /// mod_wsgi is mapped: without it, the process is none of our business.
     pub has_mod_wsgi: bool,
 }
+
+/// Where to put the uprobe that sees an interpreter start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UprobeTarget {
+    /// A path that led to the file, for people: by now it may lead to another one.
+    pub path: PathBuf,
+    /// The very file that was read.
+    pub open: Open,
+    /// The file: one uprobe serves every process that maps it.
+    pub file: FileId,
+    /// The function to probe.
+    pub start: Start,
+    /// The interpreter that it starts.
+    pub python: PythonFile,
+}
+
+/// A file that is kept open until its uprobe is there.
+///
+/// Whoever maps a file may put another one in its place, in the file system and in `map_files`, and
+/// so lead a breakpoint into the middle of an instruction of any file on the host.
+#[derive(Clone, Debug)]
+pub struct Open(Arc<File>);
+
+impl Open {
+    pub(super) fn new(file: File) -> Self {
+        Self(Arc::new(file))
+    }
+
+    /// A path that leads to this file and no other.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+    }
+}
+
+impl PartialEq for Open {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Open {}
 
 /// Looks at processes and remembers the files it has read.
 #[derive(Debug)]

@@ -169,7 +169,10 @@ impl Watch {
         let path = target.path.to_string_lossy();
         let known = self.interpreter(target.file, &path, python);
         let file = (target.file.device, target.file.inode);
-        match self.controls.attach(file, target, &known) {
+        match self
+            .controls
+            .attach(file, &target.open.path(), &target.start, &known)
+        {
             Ok(true) => {
                 info!(
                     python = named(python.version),
@@ -177,7 +180,10 @@ impl Watch {
                 );
             }
             Ok(false) => {}
-            Err(reason) => warn!(reason, "an interpreter's start is not watched"),
+            Err(reason) => {
+                let file = escape::text(&path);
+                warn!(%file, reason, "an interpreter's start is not watched");
+            }
         }
     }
 
