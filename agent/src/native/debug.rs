@@ -7,7 +7,6 @@
 use std::{fs::File, path::Path};
 
 use object::{ReadRef, elf};
-use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::symbols::{self, Symbol};
 use crate::process::{
@@ -58,16 +57,10 @@ impl Link {
         paths
     }
 
-    /// Opens it, if it is there. No link that somebody put there leads out of the process's root.
+    /// Opens it, if it is there.
     pub(super) fn open(&self, directory: &Directory, module: &str) -> Option<File> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(directory.root(), flags, Mode::empty()).ok()?;
-        self.paths(module).iter().find_map(|path| {
-            let flags = OFlags::PATH | OFlags::CLOEXEC;
-            let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            let file = rustix::fs::openat2(&root, path, flags, Mode::empty(), inside).ok()?;
-            files::open_handle(&File::from(file)).ok()
-        })
+        let paths = self.paths(module);
+        paths.iter().find_map(|path| directory.open_inside(path))
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use thiserror::Error;
 
 use super::{
@@ -119,10 +120,21 @@ impl Directory {
             return Some((open, direct));
         }
         let inside = mapping.path.strip_prefix('/')?;
-        let path = self.path.join("root").join(inside);
-        let open = files::open(&path).ok()?;
+        let path = self.root().join(inside);
+        let open = self.open_inside(inside)?;
         let same = open.metadata().ok()?.ino() == file.inode;
         (same && !mapping.deleted).then_some((open, path))
+    }
+
+    /// Opens a regular file below the process's root: no link that somebody put there leads out of
+    /// it (`openat2`, 5.6).
+    pub(crate) fn open_inside(&self, path: &str) -> Option<File> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let directory = flags | OFlags::DIRECTORY;
+        let root = rustix::fs::open(self.root(), directory, Mode::empty()).ok()?;
+        let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let file = rustix::fs::openat2(&root, path, flags, Mode::empty(), inside).ok()?;
+        files::open_handle(&File::from(file)).ok()
     }
 
     fn parsed<T>(

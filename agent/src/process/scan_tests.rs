@@ -240,6 +240,24 @@ fn map_files_come_before_the_path() {
     assert_eq!(look.uprobes[0].path, ranges.join(range));
 }
 
+/// A link below the process's root leads to a file below it, or to none.
+#[test]
+fn links_do_not_lead_out_of_the_processs_root() {
+    let tree = Tree::new();
+    tree.process(10, 1, 100, "/usr/sbin/httpd");
+    let library = tree.root().join(&PYTHON[1..]);
+    // The very file, so that its inode is the mapped one, but outside.
+    let outside = tempfile::tempdir_in(tree.root().parent().expect("a parent")).expect("made");
+    let moved = outside.path().join("python");
+    fs::rename(&library, &moved).expect("renamed");
+    symlink(&moved, &library).expect("a link");
+    let look = scanner(&tree)
+        .look(10)
+        .expect("readable")
+        .expect("an httpd");
+    assert!(look.python.is_none() && look.uprobes.is_empty());
+}
+
 #[test]
 fn what_no_kernel_writes_is_an_error() {
     let tree = Tree::new();
