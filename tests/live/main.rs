@@ -17,6 +17,7 @@ mod late_start;
 mod liar;
 mod libraries;
 mod matrix;
+mod native;
 mod odd_calls;
 mod prometheus;
 mod restrict_off;

@@ -123,3 +123,36 @@ fn the_guides_name_only_files_that_exist() -> Result<()> {
     assert!(named > 10, "only {named} paths: the search is broken");
     Ok(())
 }
+
+/// A file of Rust that nobody names is never compiled, and its tests never run.
+#[test]
+fn every_rust_file_is_a_module_of_something() {
+    let all = files::all().unwrap();
+    let sources: Vec<&String> = all.iter().filter(|file| file.ends_with(".rs")).collect();
+    for file in &sources {
+        let (dir, name) = file.rsplit_once('/').unwrap();
+        let is_root = matches!(name, "main.rs" | "lib.rs" | "build.rs")
+            || dir == "tests"
+            || dir.ends_with("examples");
+        if is_root {
+            continue;
+        }
+        let (home, module) = match name {
+            "mod.rs" => dir.rsplit_once('/').unwrap(),
+            _ => (dir, name.trim_end_matches(".rs")),
+        };
+        let owner = format!("{home}.rs");
+        let names = |other: &String| {
+            let text = files::text(other).unwrap();
+            [format!("mod {module};"), format!("{name}\"")]
+                .iter()
+                .any(|mention| text.contains(mention.as_str()))
+        };
+        let named = sources
+            .iter()
+            .filter(|other| *other != file)
+            .filter(|other| ***other == owner || other.rsplit_once('/').unwrap().0 == home)
+            .any(|other| names(other));
+        assert!(named, "nothing names {file}: `mod {module};` is missing");
+    }
+}

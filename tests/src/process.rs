@@ -57,10 +57,15 @@ impl Scoped {
     pub fn spawn_bound(command: &mut Command, grace: Duration, death: Signal) -> Result<Self> {
         let parent = getpid();
         command.process_group(0);
-        // SAFETY: the closure runs between fork and exec and makes two system calls, which are
+        // SAFETY: the closure runs between fork and exec and makes a few system calls, which are
         // async-signal-safe; it allocates nothing and takes no lock.
         unsafe {
             command.pre_exec(move || {
+                // A shell ignores them for what it starts in the background, and what is ignored
+                // cannot be taken.
+                for number in [libc::SIGINT, libc::SIGQUIT] {
+                    libc::signal(number, libc::SIG_DFL);
+                }
                 set_parent_process_death_signal(Some(death))?;
                 // We may have died before the line above.
                 if getppid() == Some(parent) {

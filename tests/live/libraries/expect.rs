@@ -272,9 +272,11 @@ fn source(seen: &Seen, path: &str) -> PathBuf {
 /// The expected frames are there, in this order, and nothing of the server's between them.
 fn native(line: &Value, expected: &Expected) {
     let frames = line["native"]["frames"].as_array().unwrap();
+    // The C library's own functions have names only where its debug files are installed.
     let is = |frame: &Value, (module, symbol): &Native| {
-        let name = frame["symbol"].as_str().unwrap_or_default();
-        begins(&frame["module"], module) && name.contains(symbol)
+        let may_lack = ["libc.so", "ld-linux"].contains(module);
+        let name = frame["symbol"].as_str();
+        begins(&frame["module"], module) && name.map_or(may_lack, |name| name.contains(symbol))
     };
     assert!(is(&frames[0], &("libc.so", "sigaction")), "{line:#}");
     let mut left = frames.iter();
