@@ -1,4 +1,4 @@
-//! Fuzzing of what strangers control: `cargo xtask fuzz`, and a few seconds of it in every test run.
+//! Fuzzing of what strangers control: `cargo xtask fuzz`, and some of it in every test run.
 //!
 //! To add a target: a test that gives [`engine::run`] its name, its seeds and a function that must
 //! neither panic nor take long, whatever its bytes are.
@@ -10,6 +10,7 @@ use std::fs;
 use crate::{
     capture,
     event::{decode, testing},
+    native,
     process::{facts, sample::Sample},
     python::{debug_offsets, layout, linetable, reading},
 };
@@ -83,6 +84,12 @@ fn debug_offsets() {
             assert_eq!(layout::check::check(&raw), Ok(()));
         }
     });
+}
+
+/// The tables by which a stack is unwound are a file's, and the stack is the application's.
+#[test]
+fn unwind_tables() {
+    engine::run("unwind_tables", native::walks(), native::walk_anything);
 }
 
 /// The first byte chooses the table's form, the next eight the instruction.

@@ -17,6 +17,8 @@ mod symbols;
 mod unwind;
 mod vdso;
 
+#[cfg(test)]
+pub(crate) use self::unwind::tests::{walk_anything, walks};
 pub use self::{
     binaries::{Binaries, Want, failed},
     space::Space,

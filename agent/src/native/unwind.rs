@@ -140,4 +140,4 @@ fn plain(arch: Arch, registers: &Registers, stack: &Recorded<'_>) -> Result<Step
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -262,6 +262,46 @@ fn changed(flips: &[(usize, u8)]) -> Option<Cfi> {
     Cfi::new(index, frames)
 }
 
+/// For the fuzzer: sizes of index and frames and an address, two bytes each, then both tables, and
+/// what is left is the stack.
+pub(crate) fn walk_anything(bytes: &[u8]) {
+    let Some((head, rest)) = bytes.split_first_chunk::<6>() else {
+        return;
+    };
+    let [index_size, frames_size, at] =
+        [0, 2, 4].map(|i| usize::from(u16::from_le_bytes([head[i], head[i + 1]])));
+    let (mut index, mut frames) = vdso::sections().expect("every kernel has it");
+    let (taken, rest) = rest.split_at(index_size.min(rest.len()));
+    index.bytes = taken.to_vec();
+    let (taken, rest) = rest.split_at(frames_size.min(rest.len()));
+    frames.bytes = taken.to_vec();
+    let words: Vec<u64> = rest
+        .as_chunks()
+        .0
+        .iter()
+        .map(|&word| u64::from_le_bytes(word))
+        .collect();
+    if let Some(cfi) = Cfi::new(index, frames) {
+        let stack = Stack::new(&words);
+        let found = stack.walk_from(BIAS + CODE, Arch::HOST, BIAS + CODE + at as u64, cfi);
+        assert!(found.addresses.len() <= FRAMES_MAX);
+    }
+}
+
+/// The vdso's own tables with a stack that leads from function to function.
+pub(crate) fn walks() -> Vec<Vec<u8>> {
+    let (index, frames) = vdso::sections().expect("every kernel has it");
+    let head = [index.bytes.len(), frames.bytes.len()].map(|size| (size as u16).to_le_bytes());
+    let seed = |at: u16| {
+        let words = (0..32).flat_map(|word| (BIAS + CODE + word * 64).to_le_bytes());
+        let mut bytes = [&head[0][..], &head[1], &at.to_le_bytes()].concat();
+        bytes.extend(index.bytes.iter().chain(&frames.bytes));
+        bytes.extend(words);
+        bytes
+    };
+    (0..32).map(|step| seed(step * 64)).collect()
+}
+
 proptest! {
     /// Whatever a file says and whatever lies on the stack, the walk ends and gives no more frames
     /// than it may.
