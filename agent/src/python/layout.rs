@@ -5,7 +5,7 @@
 //! headers and `-DPy_BUILD_CORE`. The offsets are the same in all patch releases of a minor.
 //!
 //! Each row is the one before it with what that version changed, so that the differences can be
-//! seen: [`frame_objects`] has 3.6 to 3.10, [`interpreter_frames`] the rest, [`free_threaded`]
+//! seen: `frame_objects` has 3.6 to 3.10, `interpreter_frames` the rest, `free_threaded`
 //! the builds without the global interpreter lock.
 
 pub mod check;
