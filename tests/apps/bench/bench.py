@@ -59,10 +59,14 @@ def application(environ, start_response):
         function, number = functools.partial(LIBRARY.bench_deep, int(native[0])), signal.SIGUSR2
     else:
         function, number = KINDS[kind]
-    first, *rest = LAYERS[: int(frames) - 1]
+    layers, calls = LAYERS[: int(frames) - 1], int(calls)
+    if layers:
+        nanoseconds = layers[0](layers[1:], function, number, calls)
+    else:
+        nanoseconds = function(number, calls)
     answer = {
         "pid": os.getpid(),
-        "nanoseconds": first(tuple(rest), function, number, int(calls)),
+        "nanoseconds": nanoseconds,
         "python": sys.version.split()[0],
         "mod_wsgi": ".".join(map(str, mod_wsgi.version)),
     }
