@@ -18,6 +18,14 @@ macro_rules! misses {
 
             /// Every reason, in the order of the numbers.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The name that metrics and stacks use.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)*
+                }
+            }
         }
     };
 }

@@ -298,8 +298,7 @@ impl StackResult {
     /// A walk that could not be done, and why.
     #[must_use]
     pub fn failed(why: Miss) -> Self {
-        let (label, _) = Miss::TABLE[why as usize];
-        Self::Failed(label.to_owned())
+        Self::Failed(why.label().to_owned())
     }
 
     /// The metric's label: the reason of a failure is another metric's matter.

@@ -205,10 +205,7 @@ impl Controls {
     pub fn misses(&self) -> Vec<(&'static str, u64)> {
         Miss::ALL
             .iter()
-            .map(|miss| {
-                let (label, _) = Miss::TABLE[*miss as usize];
-                (label, total(&self.misses, *miss as u32))
-            })
+            .map(|miss| (miss.label(), total(&self.misses, *miss as u32)))
             .collect()
     }
 

@@ -48,16 +48,13 @@ impl Agent {
     /// A server maps its modules twice while it starts, at other addresses; a worker that was made
     /// in between has the first ones where its interpreter started before its file was probed.
     fn find_interpreter(&mut self, key: ProcessKey, when: Instant) {
-        let now = Moment::now();
-        if !self.budget.allows(key, now) {
-            return;
-        }
-        if let Some(found) = self.watch.look(key.pid, when)
-            && found.process == key
-        {
-            self.whole(found);
-        }
-        self.budget.spent(key, now, now.elapsed());
+        self.within_budget(key, |agent| {
+            let found = agent.watch.look(key.pid, when);
+            if let Some(found) = found.filter(|found| found.process == key) {
+                agent.whole(found);
+            }
+            Some(())
+        });
     }
 
     /// Fills in a registration's native stack.
@@ -144,13 +141,22 @@ impl Agent {
 
     /// Reads what is mapped in a known process now, unless it has cost too much already.
     fn read(&mut self, key: ProcessKey, when: Instant) -> Option<Modules> {
+        self.within_budget(key, |agent| agent.try_read(key, when))
+    }
+
+    /// Looks at a process and charges it for that, unless it has cost too much already.
+    fn within_budget<T>(
+        &mut self,
+        key: ProcessKey,
+        look: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
         let now = Moment::now();
         if !self.budget.allows(key, now) {
             return None;
         }
-        let modules = self.try_read(key, when);
+        let seen = look(self);
         self.budget.spent(key, now, now.elapsed());
-        modules
+        seen
     }
 
     fn try_read(&mut self, key: ProcessKey, when: Instant) -> Option<Modules> {

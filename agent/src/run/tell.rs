@@ -202,9 +202,8 @@ impl Tell {
         let metrics = &self.shared.metrics;
         let mut misses = watch.misses();
         // The probe cannot tell it from a process without Python.
-        let (unknown, _) = Miss::TABLE[Miss::InterpreterUnknown as usize];
         for (label, total) in &mut misses {
-            if *label == unknown {
+            if *label == Miss::InterpreterUnknown.label() {
                 *total += self.unknown_interpreters;
             }
         }

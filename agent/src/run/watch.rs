@@ -361,9 +361,9 @@ impl Watch {
 
     /// Records that the ring had no room for, since the start.
     pub(super) fn ring_full(&self) -> u64 {
-        let (label, _) = Miss::TABLE[Miss::RingFull as usize];
         let misses = self.misses();
-        misses.iter().find(|(l, _)| *l == label).map_or(0, |m| m.1)
+        let full = misses.iter().find(|m| m.0 == Miss::RingFull.label());
+        full.map_or(0, |m| m.1)
     }
 
     /// Registrations that the probe counted and dropped, since the start.
