@@ -1,12 +1,14 @@
 //! The map of the crate, in the order of the data path.
 //!
-//! `probe` hears, `event` says what, `process` says who, `python` says where, `policy` says so
+//! `probe` hears, `event` says what, `httpd` and `process` say who, `python` says where, `policy` says so
 //! what, `sink` tells. `engine` joins the pure ones; `run` wires them to the world. Which module
 //! may import which is written in ARCHITECTURE.md, and a test holds it so.
 
 pub mod probe;
 
 pub mod event;
+
+pub mod httpd;
 
 pub mod process;
 

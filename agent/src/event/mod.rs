@@ -1,17 +1,20 @@
 //! What happened: typed, owned, validated. Everything the core ever hears is an [`Event`].
 
+mod attempt;
 pub mod decode;
 mod native;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use probe_abi::miss::Miss;
 use serde::{Deserialize, Serialize};
 
+pub use self::attempt::{Attempt, Source, Wanted};
 pub use self::native::{Code, NativeFrame, NativeResult, NativeStack, Reason, StackCopy};
 use crate::{
+    httpd::Configuration,
     process::{Found, Modules, ProcessKey},
     python::Version,
 };
@@ -50,6 +53,18 @@ pub struct Event {
 pub enum What {
     /// `rt_sigaction` was asked to set a disposition.
     Registration(Box<Registration>),
+    /// mod_wsgi's intercept swallowed a call of `signal.signal`.
+    Attempted(Box<Attempt>),
+    /// A server's first process begins to read its configuration: at its start, and whenever it
+    /// reloads.
+    Reloads,
+    /// What the configuration says that a server began to read.
+    Configured {
+        /// How many times the server had begun to read one, see [`What::Reloads`].
+        generation: u32,
+        /// What it says.
+        configuration: Arc<Configuration>,
+    },
     /// The process made another.
     Forked {
         /// The new process.

@@ -35,7 +35,12 @@ pub fn encode(stamp: Stamp, event: &Event) -> Option<Vec<u8>> {
         What::Forked { .. } | What::Executed { .. } | What::Exited { .. } => {
             encode_lifecycle(header, &event.what)?
         }
-        What::Found(_) | What::Mapped(_) | What::Inventory(_) => return None,
+        What::Attempted(_)
+        | What::Reloads
+        | What::Configured { .. }
+        | What::Found(_)
+        | What::Mapped(_)
+        | What::Inventory(_) => return None,
     };
     let size = u32::try_from(bytes.len()).ok()?;
     let at = std::mem::offset_of!(RawHeader, size);

@@ -122,6 +122,7 @@ impl Table {
                 child,
                 shares_handlers,
             } => self.forked(key, child, shares_handlers),
+            What::Attempted(_) | What::Reloads | What::Configured { .. } => {}
             What::Executed { .. } => return self.left(event.when, key, Ending::Executed),
             What::Exited { .. } => return self.left(event.when, key, Ending::Exited),
             What::Registration(registration) => {

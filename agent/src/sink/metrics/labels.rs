@@ -26,6 +26,8 @@ labels! {
     EventKind {
         /// A disposition was set, or refused.
         Registration = "registration",
+        /// A call of `signal.signal` was blocked by mod_wsgi.
+        Attempt = "attempt",
         /// A process made another.
         Fork = "fork",
         /// A process runs another program.
@@ -62,7 +64,8 @@ impl EventKind {
             What::Exited { .. } => Some(Self::Exit),
             What::Found(_) => Some(Self::Found),
             What::Inventory(_) => Some(Self::Inventory),
-            What::Mapped(_) => None,
+            What::Attempted(_) => Some(Self::Attempt),
+            What::Mapped(_) | What::Reloads | What::Configured { .. } => None,
         }
     }
 }
