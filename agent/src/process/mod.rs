@@ -1,5 +1,6 @@
 //! Who: processes, their identity, their part in a server, and what is mapped in them.
 
+pub mod application;
 pub mod command;
 pub(crate) mod directory;
 pub mod elf;
@@ -66,6 +67,12 @@ pub enum Role {
 }
 
 impl Role {
+    /// Whether it is a process of a `WSGIDaemonProcess` group.
+    #[must_use]
+    pub fn is_daemon(self) -> bool {
+        matches!(self, Self::Daemon | Self::ServiceScript)
+    }
+
     /// The name that JSON and metric labels use.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -153,6 +160,9 @@ pub struct Found {
     pub container: Option<Container>,
     /// The command line, arguments joined by blanks, at most 4 KiB.
     pub command: String,
+    /// For a daemon, the place of its `WSGIDaemonProcess` in the configuration, from 1.
+    #[serde(default)]
+    pub daemon: Option<u32>,
 }
 
 /// What one look at a process tells about its server.

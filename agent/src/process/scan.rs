@@ -241,6 +241,7 @@ impl Scanner {
             uprobes: self.uprobes(directory, &mapped),
             has_mod_wsgi: modules.has(ModuleKind::ModWsgi),
             found: Found {
+                daemon: None,
                 parent: self.parent(stat),
                 ns_pid: status.ns_pid,
                 server: ServerFacts {
