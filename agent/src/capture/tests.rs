@@ -53,6 +53,7 @@ fn looks() -> Vec<Event> {
         server: ServerFacts::default(),
         container: None,
         command: "(wsgi:demo)".to_owned(),
+        daemon: None,
     };
     vec![
         event(What::Found(Box::new(found))),

@@ -59,6 +59,7 @@ pub(super) fn found(key: ProcessKey, parent: Option<ProcessKey>) -> Event {
         },
         container: None,
         command: String::new(),
+        daemon: None,
     };
     event(key, What::Found(Box::new(found)))
 }

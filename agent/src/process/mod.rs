@@ -1,6 +1,7 @@
 //! Who: processes, their identity, their part in a server, and what is mapped in them.
 
 pub mod command;
+mod daemon;
 pub(crate) mod directory;
 pub mod elf;
 pub mod facts;
@@ -154,6 +155,9 @@ pub struct Found {
     pub container: Option<Container>,
     /// The command line, arguments joined by blanks, at most 4 KiB.
     pub command: String,
+    /// For a daemon, the place of its `WSGIDaemonProcess` in the configuration, from 1.
+    #[serde(default)]
+    pub daemon: Option<u32>,
 }
 
 /// What one look at a process tells about its server.
