@@ -2,11 +2,13 @@
 
 pub mod application;
 pub mod command;
+mod daemon;
 pub(crate) mod directory;
 pub mod elf;
 pub mod facts;
 pub mod files;
 mod installed;
+pub mod intercept_file;
 mod modules;
 pub mod origin;
 pub mod proc;
