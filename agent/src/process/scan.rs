@@ -44,6 +44,8 @@ pub struct Look {
     pub python: Option<PythonAt>,
     /// Where interpreters start, of every file that carries one.
     pub uprobes: Vec<UprobeTarget>,
+    /// Where the server begins to read its configuration.
+    pub reload: Option<ReloadTarget>,
     /// mod_wsgi is mapped: without it, the process is none of our business.
     pub has_mod_wsgi: bool,
 }
@@ -61,6 +63,17 @@ pub struct UprobeTarget {
     pub start: Start,
     /// The interpreter that it starts.
     pub python: PythonFile,
+}
+
+/// Where to put the uprobe that sees a server begin to read its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadTarget {
+    /// The very program that was read.
+    pub open: Open,
+    /// The file, as `stat` has it: one uprobe serves every process that runs it.
+    pub file: FileId,
+    /// Offset of the function in the file.
+    pub offset: u64,
 }
 
 /// A file that is kept open until its uprobe is there.
@@ -192,8 +205,14 @@ impl Scanner {
         installed::pythons(&self.proc_root, &mut self.files)
     }
 
+    /// Where the program of a process begins to read its configuration, if it is an httpd.
+    pub fn reload(&mut self, pid: u32) -> Option<ReloadTarget> {
+        let program = self.directory(pid).program().ok()??;
+        installed::reload(&program, &mut self.files)
+    }
+
     /// Servers that are installed where distributions put them, running or not.
-    pub fn installed_httpds(&mut self) -> Vec<FileKey> {
+    pub fn installed_httpds(&mut self) -> Vec<(FileKey, Option<ReloadTarget>)> {
         installed::httpds(&self.proc_root, &mut self.files)
     }
 
@@ -209,7 +228,10 @@ impl Scanner {
             let Some(before) = directory.stat()? else {
                 return Ok(None);
             };
-            let look = self.look_inside(&directory, &before)?;
+            let mut look = self.look_inside(&directory, &before)?;
+            if let Some(look) = &mut look {
+                look.reload = installed::reload(&program, &mut self.files);
+            }
             let same_start = directory
                 .stat()?
                 .is_some_and(|now| now.start == before.start);
@@ -239,6 +261,7 @@ impl Scanner {
             key: key_of(stat),
             python: modules::python(&mapped),
             uprobes: self.uprobes(directory, &mapped),
+            reload: None,
             has_mod_wsgi: modules.has(ModuleKind::ModWsgi),
             found: Found {
                 parent: self.parent(stat),
