@@ -13,6 +13,7 @@ use object::{
 use super::{
     ModuleKind,
     elf::{E, Elf, ElfError, Image},
+    intercept_file::{self, Intercept, NoIntercept},
     python_file::{self, PythonFile},
 };
 
@@ -29,6 +30,8 @@ pub struct FileFacts {
     pub mpm: Option<String>,
     /// mod_wsgi's version, if it is mod_wsgi and tells.
     pub mod_wsgi: Option<String>,
+    /// Its signal intercept, if it is mod_wsgi: where it is, or why that is not known.
+    pub intercept: Option<Result<Intercept, NoIntercept>>,
     /// The interpreter in it.
     pub python: Option<PythonFile>,
     /// Where its parts are loaded.
@@ -124,6 +127,7 @@ pub fn facts<'d, R: ReadRef<'d>>(data: R) -> Result<FileFacts, ElfError> {
             .read_config
             .filter(|_| httpd)
             .and_then(|address| elf.image.code_offset_of(address)),
+        intercept: seen.wsgi.then(|| intercept_file::find(&elf)),
         mod_wsgi: seen.wsgi.then(|| mod_wsgi_version(&elf)).flatten(),
         python,
         mpm: seen.mpm,
@@ -138,7 +142,7 @@ pub fn facts<'d, R: ReadRef<'d>>(data: R) -> Result<FileFacts, ElfError> {
 /// them, so: three numbers of which the first is 4 or more, the nearest to the banner's format.
 fn mod_wsgi_version<'d, R: ReadRef<'d>>(elf: &Elf<'d, R>) -> Option<String> {
     const BANNER: &[u8] = b"mod_wsgi/";
-    elf.constants().find_map(|data| {
+    elf.constants().find_map(|(_, data)| {
         let banner = python_file::find(data, BANNER)?;
         let mut at = 0;
         let mut best: Option<(usize, &str)> = None;

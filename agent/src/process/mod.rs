@@ -6,6 +6,7 @@ pub mod elf;
 pub mod facts;
 pub mod files;
 mod installed;
+pub mod intercept_file;
 mod modules;
 pub mod origin;
 pub mod proc;
