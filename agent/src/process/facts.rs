@@ -24,6 +24,8 @@ pub struct FileFacts {
     pub kind: ModuleKind,
     /// It is the httpd program.
     pub httpd: bool,
+    /// Offset in the file of httpd's `ap_read_config`, which reads the configuration.
+    pub read_config: Option<u64>,
     /// The MPM that it is, or that is linked into it.
     pub mpm: Option<String>,
     /// mod_wsgi's version, if it is mod_wsgi and tells.
@@ -40,6 +42,7 @@ pub struct FileFacts {
 #[derive(Default)]
 struct Seen {
     core: u32,
+    read_config: Option<u64>,
     mpm: Option<String>,
     wsgi: bool,
     module: bool,
@@ -60,6 +63,9 @@ impl Seen {
             // The server's core: its modules import these, and only it exports them
             // (server/main.c, server/config.c; checked with `nm -D` of Debian's apache2).
             b"ap_run_mpm" | b"ap_server_conf" | b"ap_hook_post_config" => self.core += 1,
+            b"ap_read_config" if symbol.st_type() == elf::STT_FUNC => {
+                self.read_config = Some(symbol.st_value(E));
+            }
             b"wsgi_module" => self.wsgi = true,
             b"apr_initialize" | b"apu_version" => self.apr = true,
             b"__libc_start_main" | b"gnu_get_libc_version" => self.libc = true,
@@ -117,6 +123,10 @@ pub fn facts<'d, R: ReadRef<'d>>(data: R) -> Result<FileFacts, ElfError> {
     Ok(FileFacts {
         kind,
         httpd,
+        read_config: seen
+            .read_config
+            .filter(|_| httpd)
+            .and_then(|address| elf.image.code_offset_of(address)),
         intercept: seen.wsgi.then(|| intercept_file::find(&elf)),
         mod_wsgi: seen.wsgi.then(|| mod_wsgi_version(&elf)).flatten(),
         python,

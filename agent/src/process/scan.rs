@@ -30,7 +30,7 @@ use super::{
     proc::{self, FileId, Mapping, Stat},
 };
 pub use super::{directory::ScanError, python_file::PythonAt};
-pub use targets::{InterceptTarget, Open, UprobeTarget};
+pub use targets::{InterceptTarget, Open, ReloadTarget, UprobeTarget};
 
 /// Looks at a process that changes under us, before it is taken for gone.
 const TRIES: usize = 3;
@@ -48,6 +48,8 @@ pub struct Look {
     pub uprobes: Vec<UprobeTarget>,
     /// The signal intercept of every mod_wsgi that is mapped, once for each file.
     pub intercepts: Vec<InterceptTarget>,
+    /// Where the server begins to read its configuration.
+    pub reload: Option<ReloadTarget>,
     /// mod_wsgi is mapped: without it, the process is none of our business.
     pub has_mod_wsgi: bool,
 }
@@ -163,8 +165,14 @@ impl Scanner {
         installed::pythons(&self.proc_root, &mut self.files)
     }
 
+    /// Where the program of a process begins to read its configuration, if it is an httpd.
+    pub fn reload(&mut self, pid: u32) -> Option<ReloadTarget> {
+        let program = self.directory(pid).program().ok()??;
+        installed::reload(&program, &mut self.files)
+    }
+
     /// Servers that are installed where distributions put them, running or not.
-    pub fn installed_httpds(&mut self) -> Vec<FileKey> {
+    pub fn installed_httpds(&mut self) -> Vec<(FileKey, Option<ReloadTarget>)> {
         installed::httpds(&self.proc_root, &mut self.files)
     }
 
@@ -180,7 +188,10 @@ impl Scanner {
             let Some(before) = directory.stat()? else {
                 return Ok(None);
             };
-            let look = self.look_inside(&directory, &before)?;
+            let mut look = self.look_inside(&directory, &before)?;
+            if let Some(look) = &mut look {
+                look.reload = installed::reload(&program, &mut self.files);
+            }
             let same_start = directory
                 .stat()?
                 .is_some_and(|now| now.start == before.start);
@@ -212,6 +223,7 @@ impl Scanner {
             python: modules::python(&mapped),
             uprobes: self.uprobes(directory, &mapped),
             intercepts: self.intercepts(directory, &mapped),
+            reload: None,
             has_mod_wsgi: modules.has(ModuleKind::ModWsgi),
             found: Found {
                 daemon: parent.and_then(|parent| self.daemon(directory, parent)),

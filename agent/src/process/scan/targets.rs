@@ -36,6 +36,17 @@ pub struct InterceptTarget {
     pub found: Result<Intercept, NoIntercept>,
 }
 
+/// Where to put the uprobe that sees a server begin to read its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadTarget {
+    /// The very program that was read.
+    pub open: Open,
+    /// The file, as `stat` has it: one uprobe serves every process that runs it.
+    pub file: FileId,
+    /// Offset of the function in the file.
+    pub offset: u64,
+}
+
 /// A file that is kept open until its uprobe is there.
 ///
 /// Whoever maps a file may put another one in its place, in the file system and in `map_files`, and
