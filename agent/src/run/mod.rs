@@ -31,7 +31,7 @@ pub use self::tell::{Output, Tell};
 use self::{budget::Budget, garbled::Garbled, keep::Keep, unwound::Unwound, watch::Watch};
 use crate::{
     capture::Input,
-    config::Config,
+    config::{Config, RestrictSignal},
     engine::Engine,
     event::{Event, What, decode},
     policy::{Settings, rules::Restriction},
@@ -336,10 +336,9 @@ impl Agent {
 }
 
 fn settings(config: &Config) -> Settings {
-    let restriction = if config.policy.restrict_signal {
-        Restriction::On
-    } else {
-        Restriction::Off
+    let restriction = match config.policy.restrict_signal {
+        RestrictSignal::Auto | RestrictSignal::On => Restriction::On,
+        RestrictSignal::Off => Restriction::Off,
     };
     Settings {
         restriction,
