@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     capture::Input,
-    config::Config,
+    config::{Config, RestrictSignal},
     engine::Engine,
     event::{Event, Instant, What, decode},
     policy::{Settings, rules::Restriction},
@@ -381,10 +381,9 @@ impl Agent {
 }
 
 fn settings(config: &Config) -> Settings {
-    let restriction = if config.policy.restrict_signal {
-        Restriction::On
-    } else {
-        Restriction::Off
+    let restriction = match config.policy.restrict_signal {
+        RestrictSignal::Auto | RestrictSignal::On => Restriction::On,
+        RestrictSignal::Off => Restriction::Off,
     };
     Settings {
         restriction: Some(restriction),
