@@ -3,6 +3,8 @@
 //! httpd's own words: a *directive* is a line, a *section* is `<Name …>` to `</Name>`. Facts about
 //! directives are those of httpd 2.4 and of mod_wsgi 4.7 to 6.1.
 
+pub mod error_log;
+
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
