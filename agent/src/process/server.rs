@@ -25,25 +25,27 @@ pub struct Server {
     /// What its configuration says, by how many times the server had begun to read it: workers
     /// that are older than the last time still go by what was read before.
     configurations: BTreeMap<u32, Arc<Configuration>>,
+    /// Why what it says by now could not be read.
+    pub unread: Option<String>,
 }
 
 impl Server {
     /// What the configuration says for a process of this generation: what was read for it, or
     /// else the last good answer before; where the agent came later, the first.
     #[must_use]
-    pub fn configuration(&self, generation: u32) -> Option<&Arc<Configuration>> {
+    pub fn configuration(&self, generation: u32) -> Option<&Configuration> {
         let until = self.configurations.range(..=generation).next_back();
         until
             .or_else(|| self.configurations.first_key_value())
-            .map(|(_, configuration)| configuration)
+            .map(|(_, configuration)| configuration.as_ref())
     }
 
     /// What the configuration says that was read last.
     #[must_use]
-    pub fn newest(&self) -> Option<&Arc<Configuration>> {
+    pub fn newest(&self) -> Option<&Configuration> {
         self.configurations
             .last_key_value()
-            .map(|(_, newest)| newest)
+            .map(|(_, newest)| newest.as_ref())
     }
 
     /// The main configuration file, absolute where that is known.
@@ -87,6 +89,7 @@ impl Servers {
             master,
             facts: facts.clone(),
             configurations: BTreeMap::new(),
+            unread: None,
         };
         self.servers.insert(id, server);
         id
@@ -107,9 +110,17 @@ impl Servers {
     pub fn configure(&mut self, id: ServerId, generation: u32, configuration: Arc<Configuration>) {
         if let Some(server) = self.servers.get_mut(&id) {
             server.configurations.insert(generation, configuration);
+            server.unread = None;
             while server.configurations.len() > GENERATIONS_MAX {
                 server.configurations.pop_first();
             }
+        }
+    }
+
+    /// A server's configuration cannot be read; what was read before goes on to count.
+    pub fn unread(&mut self, id: ServerId, reason: String) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.unread = Some(reason);
         }
     }
 

@@ -101,6 +101,13 @@ impl Table {
         Applied::default()
     }
 
+    /// What a server's configuration says now cannot be read, for the reason given.
+    pub fn unread(&mut self, key: ProcessKey, reason: String) {
+        if let Some(server) = self.get(key).map(|process| process.server) {
+            self.servers.unread(server, reason);
+        }
+    }
+
     /// A process by its identity.
     #[must_use]
     pub fn get(&self, key: ProcessKey) -> Option<&Process> {
@@ -272,7 +279,6 @@ impl Table {
         let server = self.servers.get(self.get(key)?.server)?.clone();
         let process = self.get_mut(key)?;
         let configuration = server.configuration(process.generation);
-        let configuration = configuration.map(AsRef::as_ref);
         let name = process.group_name(configuration);
         let application = process
             .learned

@@ -11,10 +11,11 @@ use tracing::{info, warn};
 use super::watch::Watch;
 use crate::{
     config::LogFormat,
-    engine::{Engine, Step},
+    engine::{Engine, Step, status::Hook},
+    escape,
     event::StackResult,
     policy::{Finding, Outcome, finding::TraceLine, rules::Restriction},
-    probe::hooks::HookStatus,
+    probe::hooks::{HookStatus, INTERCEPT},
     process::{
         Role,
         origin::Origin,
@@ -63,15 +64,51 @@ impl Tell {
         }
     }
 
+    /// What the endpoints read.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     pub(super) fn hook(&self, status: &HookStatus) {
         self.shared
             .metrics
             .hook(status.hook, status.mechanism, status.attached);
+        self.shared.hook(Hook {
+            hook: status.hook.to_owned(),
+            mechanism: status.mechanism.to_owned(),
+            required: status.required,
+            attached: status.attached,
+            reason: status.reason.clone(),
+        });
         let (hook, mechanism) = (status.hook, status.mechanism);
         match &status.reason {
             None => info!(hook, mechanism, "attached"),
             Some(reason) => info!(hook, mechanism, reason, "not attached"),
         }
+    }
+
+    /// How many files of mod_wsgi have their intercept probed, and why others have not.
+    ///
+    /// Without any file there is nothing to attach to, and nothing amiss.
+    pub(super) fn intercepts(&self, probed: usize, failed: &[String]) {
+        let attached = probed > 0 || failed.is_empty();
+        let reason = (!failed.is_empty()).then(|| failed.join("; "));
+        for reason in failed {
+            warn!(reason = %escape::text(reason), "blocked attempts are not heard by the probe");
+        }
+        self.row(INTERCEPT, "uprobe", attached, reason);
+    }
+
+    /// Changes a row of the hooks.
+    fn row(&self, hook: &str, mechanism: &str, attached: bool, reason: Option<String>) {
+        self.shared.metrics.hook(hook, mechanism, attached);
+        self.shared.hook(Hook {
+            hook: hook.to_owned(),
+            mechanism: mechanism.to_owned(),
+            required: false,
+            attached,
+            reason,
+        });
     }
 
     pub(super) fn ready(&self) {
