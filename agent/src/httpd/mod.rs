@@ -10,6 +10,7 @@ mod directives;
 pub mod error_log;
 mod executed;
 pub mod files;
+pub mod follow;
 mod includes;
 mod lines;
 mod macros;
