@@ -151,6 +151,23 @@ fn what_is_missing_is_said() {
     assert!(shown(&unseen).contains("the other 60 unknown: nobody has looked yet"));
 }
 
+/// A service script is never restricted.
+#[test]
+fn workers_under_another_restriction_say_so() {
+    let mut report = sample::report();
+    report.workers[0].restrict_signal = "off".to_owned();
+    report.workers[0].restrict_signal_from = "/etc/x:9".to_owned();
+    report.status.servers[0].restrict_signal_from = "assumed".to_owned();
+    let text = shown(&report);
+    let daemons = "  daemon demo: 1 worker\n    restriction off, by /etc/x:9\n";
+    assert!(text.contains(daemons), "{text}");
+    assert_eq!(text.matches("restriction").count(), 2, "{text}");
+    assert!(
+        text.contains("on, assumed: the server's configuration is not known"),
+        "{text}"
+    );
+}
+
 /// A narrow terminal breaks the long lines itself, but for the list that we know how to break.
 #[test]
 fn the_untouched_signals_fit_a_narrow_terminal() {
@@ -201,6 +218,7 @@ fn no_name_breaks_or_spoofs_a_line() {
     server.restrict_signal_from = hostile();
     for worker in &mut report.workers {
         worker.server = hostile();
+        worker.restrict_signal = hostile();
         worker.process_group = Some(hostile());
         worker.applications[0].group = Some(hostile());
         worker.applications[0].script = Some(hostile());

@@ -123,12 +123,7 @@ impl Page {
         if let Some(config) = &server.config {
             self.fact("config", &escape::text(config));
         }
-        let from = match server.restrict_signal_from.as_str() {
-            "default" => "by default".to_owned(),
-            "configuration" => "by sigblame's configuration".to_owned(),
-            place => format!("by {}", escape::text(place)),
-        };
-        let restriction = format!("{}, {from}", escape::text(&server.restrict_signal));
+        let restriction = words::restriction(&server.restrict_signal, &server.restrict_signal_from);
         self.fact("restriction", &restriction);
         for problem in &server.problems {
             let problem = self.paint.with(YELLOW, escape::text(problem));
@@ -140,7 +135,7 @@ impl Page {
             self.fact("workers", &"none yet");
         }
         for group in &groups {
-            self.group(group);
+            self.group(group, &server.restrict_signal);
         }
     }
 
@@ -164,7 +159,7 @@ impl Page {
         }
     }
 
-    fn group(&mut self, group: &Siblings<'_>) {
+    fn group(&mut self, group: &Siblings<'_>, restriction: &str) {
         let mut title = escape::text(group.role).to_string();
         if let Some(name) = group.process_group {
             let _ = write!(title, " {}", escape::text(name));
@@ -172,6 +167,10 @@ impl Page {
         let number = count(group.workers.len(), "worker");
         let _ = writeln!(self.out, "  {}: {number}", self.paint.with(BOLD, title));
         let worker = group.workers.first();
+        if let Some(worker) = worker.filter(|worker| worker.restrict_signal != restriction) {
+            let own = words::restriction(&worker.restrict_signal, &worker.restrict_signal_from);
+            let _ = writeln!(self.out, "    restriction {own}");
+        }
         for application in worker.into_iter().flat_map(|worker| &worker.applications) {
             let name = application.group.as_deref().unwrap_or("an application");
             let script = application.script.as_deref().unwrap_or("a script");

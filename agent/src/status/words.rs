@@ -29,6 +29,17 @@ pub(super) fn why(signal: &SignalStatus, other: Option<&SignalStatus>) -> String
     }
 }
 
+/// The restriction in force, and by what.
+pub(super) fn restriction(switch: &str, from: &str) -> String {
+    let by = match from {
+        "default" => "by default".to_owned(),
+        "configuration" => "by sigblame's configuration".to_owned(),
+        "assumed" => "assumed: the server's configuration is not known".to_owned(),
+        place => format!("by {}", escape::text(place)),
+    };
+    format!("{}, {by}", escape::text(switch))
+}
+
 /// How long ago that was, to one unit.
 pub(super) fn age(now: Option<Timestamp>, time: &str) -> String {
     let then: Option<Timestamp> = time.parse().ok();

@@ -3,7 +3,7 @@
 use super::Counts;
 use crate::{
     event::{Action, Code, Signal},
-    httpd::{Configuration, GLOBAL},
+    httpd::{Configuration, GLOBAL, InForce},
     policy::{Settings, finding::ApplicationRef, rules::Restriction},
     process::{
         Container, Role,
@@ -25,35 +25,60 @@ pub(super) fn is_known(process: &Process) -> bool {
     Signal::all().filter(set).count() >= SET_BY_HTTPD
 }
 
-/// What the server's configuration says, where it was read.
-pub(super) fn configuration(_server: &Server) -> Option<&Configuration> {
-    None
+/// The restriction in force in a server where no section says otherwise, and where that is
+/// written: see [`crate::policy::finding::ServerRef`].
+pub(super) fn restriction(server: &Server, settings: &Settings) -> (Restriction, String) {
+    let own = server.newest().map(|newest| newest.restriction(None, None));
+    in_force(settings, own)
 }
 
-/// The restriction in force where no section says otherwise, and where that is written.
-pub(super) fn restriction(server: &Server, settings: &Settings) -> (Restriction, String) {
-    let Some(configuration) = configuration(server) else {
-        return match settings.restriction {
-            // Both by sigblame's own configuration and by mod_wsgi's default.
-            Restriction::On => (Restriction::On, "default".to_owned()),
-            Restriction::Off => (Restriction::Off, "configuration".to_owned()),
-        };
-    };
-    let in_force = configuration.restriction(None, None);
-    let restriction = if in_force.on {
-        Restriction::On
-    } else {
-        Restriction::Off
-    };
-    let from = in_force
-        .place
-        .map_or_else(|| "default".to_owned(), |place| place.to_string());
-    (restriction, from)
+/// The same in a worker, by its process group and the configuration that it was made under.
+pub(super) fn workers_restriction(
+    server: &Server,
+    process: &Process,
+    settings: &Settings,
+) -> (Restriction, String) {
+    let own = server.configuration(process.generation).map(|known| {
+        let group = group(process, known);
+        match &group {
+            // Never restricted, whatever the directive says.
+            Some(name) if process.role == Role::ServiceScript => InForce {
+                on: false,
+                place: known.daemon(name).map(|group| group.place.clone()),
+            },
+            group => known.restriction(group.as_deref(), None),
+        }
+    });
+    in_force(settings, own)
+}
+
+fn in_force(settings: &Settings, own: Option<InForce>) -> (Restriction, String) {
+    match (settings.restriction, own) {
+        (Some(forced), _) => (forced, "configuration".to_owned()),
+        (None, Some(InForce { on, place })) => {
+            let restriction = if on {
+                Restriction::On
+            } else {
+                Restriction::Off
+            };
+            let from = place.map_or_else(|| "default".to_owned(), |place| place.to_string());
+            (restriction, from)
+        }
+        (None, None) => (Restriction::On, "assumed".to_owned()),
+    }
+}
+
+/// What the configuration calls a worker's process group; the empty name is embedded mode.
+fn group(process: &Process, configuration: &Configuration) -> Option<String> {
+    match process.role {
+        Role::Embedded => Some(String::new()),
+        _ => process.process_group(Some(configuration)),
+    }
 }
 
 /// What of the configuration could not be read or made sense of.
 pub(super) fn problems(server: &Server) -> Vec<String> {
-    let problems = configuration(server).map(|configuration| &configuration.problems);
+    let problems = server.newest().map(|newest| &newest.problems);
     let problems = problems.into_iter().flatten();
     problems
         .map(|problem| format!("{}: {}", problem.place, problem.what))
@@ -62,22 +87,12 @@ pub(super) fn problems(server: &Server) -> Vec<String> {
 
 /// The scripts that may run in a worker: those of its process group.
 pub(super) fn applications(server: &Server, process: &Process) -> Vec<ApplicationRef> {
-    configuration(server).map_or_else(Vec::new, |configuration| {
-        scripts(configuration, process.role, process.process_group())
-    })
-}
-
-/// Scripts and imported scripts, each once.
-pub(super) fn scripts(
-    configuration: &Configuration,
-    role: Role,
-    process_group: Option<String>,
-) -> Vec<ApplicationRef> {
-    // The empty name is embedded mode.
-    let wanted = match (role, process_group) {
-        (Role::Embedded, _) => String::new(),
-        (_, Some(group)) => group,
-        _ => return Vec::new(),
+    let Some(configuration) = server.configuration(process.generation) else {
+        return Vec::new();
+    };
+    // Of a daemon that nobody knows the group of, nobody knows the scripts.
+    let Some(wanted) = group(process, configuration) else {
+        return Vec::new();
     };
     let mounted = configuration.scripts.iter().map(|script| {
         let group = script.process_group.as_deref();

@@ -65,6 +65,8 @@ fn worker(pid: u32, role: &str, term: SignalStatus) -> Worker {
         started: MINUTES_AGO.to_owned(),
         role: role.to_owned(),
         server: "apache2".to_owned(),
+        restrict_signal: "on".to_owned(),
+        restrict_signal_from: "default".to_owned(),
         process_group: (role == "daemon").then(|| "demo".to_owned()),
         applications: vec![ApplicationRef {
             group: Some("site".to_owned()),

@@ -1,23 +1,24 @@
 //! Snapshots of what the engine knows.
 
-use super::{SignalStatus, Snapshot, Worker, facts};
+use super::{SignalStatus, Snapshot, Worker};
 use crate::{
     engine::{
         Engine,
         events::{
-            CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found, set,
+            CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, configured, event, fork,
+            found, set,
         },
     },
     event::{Action, Event, Instant, Signal, What},
-    httpd::{Configuration, ImportScript, Place, Script},
+    httpd::{Configuration, DaemonGroup, ImportScript, Place, Problem, Script, Switch},
     policy::{Settings, finding::WallClock, rules::Restriction},
-    process::{ProcessKey, Role, unknown_dispositions},
+    process::{ProcessKey, unknown_dispositions},
 };
 
 const APP: &[&str] = &["/srv/app.py:reload"];
 const LATER: ProcessKey = ProcessKey { pid: 150, start: 9 };
 
-fn snapshot(restriction: Restriction, events: Vec<Event>) -> Snapshot {
+fn snapshot(restriction: Option<Restriction>, events: Vec<Event>) -> Snapshot {
     let settings = Settings {
         restriction,
         clock: WallClock { offset: 0 },
@@ -56,7 +57,7 @@ fn the_worker(snapshot: &Snapshot) -> &Worker {
 #[test]
 fn a_taken_signal_shows_its_owner_and_its_finding() {
     let taken = set(WORKER, Signal::TERM, MPM, LIBRARY, APP);
-    let snapshot = snapshot(Restriction::On, vec![taken]);
+    let snapshot = snapshot(None, vec![taken]);
     let worker = the_worker(&snapshot);
     let term = on(worker, Signal::TERM);
     assert_eq!((term.number, term.name.as_str()), (15, "SIGTERM"));
@@ -85,7 +86,7 @@ fn a_taken_signal_shows_its_owner_and_its_finding() {
 /// What nobody has seen is not said to be the default.
 #[test]
 fn what_was_not_looked_at_is_unknown() {
-    let before = snapshot(Restriction::On, Vec::new());
+    let before = snapshot(None, Vec::new());
     assert_eq!(on(the_worker(&before), Signal::USR2).kind, "unknown");
     assert_eq!(on(the_worker(&before), Signal::TERM).kind, "handler");
     let seen = [
@@ -93,7 +94,7 @@ fn what_was_not_looked_at_is_unknown() {
         (Signal::INT, MOD_WSGI),
         (Signal::PIPE, Action::Ignore),
     ];
-    let after = snapshot(Restriction::On, vec![inventory(WORKER, &seen)]);
+    let after = snapshot(None, vec![inventory(WORKER, &seen)]);
     let worker = the_worker(&after);
     assert_eq!(on(worker, Signal::USR2).kind, "default");
     assert_eq!(on(worker, Signal::PIPE).kind, "ignore");
@@ -107,11 +108,11 @@ fn of_several_takeovers_the_last_one_stands() {
     let first = set(WORKER, Signal::TERM, MPM, LIBRARY, APP);
     let second = set(WORKER, Signal::TERM, LIBRARY, PYTHON, other);
     let third = set(WORKER, Signal::TERM, PYTHON, LIBRARY, other);
-    let both = snapshot(Restriction::On, vec![first.clone(), second.clone()]);
+    let both = snapshot(None, vec![first.clone(), second.clone()]);
     let by = on(the_worker(&both), Signal::TERM).taken_by.as_ref();
     let file = by.expect("a finding").blame.file.as_deref();
     assert_eq!(file, Some("/srv/other.py"));
-    let back = snapshot(Restriction::On, vec![first, second, third]);
+    let back = snapshot(None, vec![first, second, third]);
     let by = on(the_worker(&back), Signal::TERM).taken_by.as_ref();
     assert_eq!(
         by.expect("a finding").blame.file.as_deref(),
@@ -130,7 +131,7 @@ fn what_was_given_back_or_is_allowed_is_taken_by_nobody() {
         (given_back, Signal::TERM, "mod_mpm_event.so"),
         (allowed, Signal::USR2, "takeover.so"),
     ] {
-        let snapshot = snapshot(Restriction::Off, events);
+        let snapshot = snapshot(Some(Restriction::Off), events);
         let status = on(the_worker(&snapshot), signal);
         assert_eq!(status.owner.as_deref(), Some(owner));
         assert_eq!(status.taken_by, None);
@@ -148,28 +149,44 @@ fn workers_are_those_that_run_python() {
         fork(WORKER, CHILD, false),
         fork(MASTER, LATER, false),
     ];
-    let snapshot = snapshot(Restriction::On, events);
+    let snapshot = snapshot(None, events);
     let pids: Vec<u32> = snapshot.workers.iter().map(|w| w.pid).collect();
     assert_eq!(pids, [LATER.pid, WORKER.pid]);
     assert_eq!(snapshot.servers.len(), 1);
     assert_eq!(snapshot.servers[0].pid, MASTER.pid);
-    assert_eq!(snapshot.servers[0].restrict_signal_from, "default");
+    assert_eq!(snapshot.servers[0].restrict_signal_from, "assumed");
 }
 
-/// Each script once, in the workers of its process group.
-#[test]
-fn scripts_go_by_the_process_group() {
-    let place = || Place {
+fn place(line: u32) -> Place {
+    Place {
         file: "/etc/httpd.conf".into(),
-        line: 1,
-    };
+        line,
+    }
+}
+
+/// A worker runs the scripts of its process group, each once; a service script is never restricted.
+#[test]
+fn the_configuration_tells_scripts_and_restriction() {
     let script = |file: &str, process: Option<&str>, application: &str| Script {
         file: file.to_owned(),
         process_group: process.map(str::to_owned),
         application_group: Some(application.to_owned()),
-        place: place(),
+        place: place(1),
+    };
+    let daemon = |name: &str, threads| DaemonGroup {
+        name: name.to_owned(),
+        threads,
+        processes: 1,
+        display_name: None,
+        place: place(2),
     };
     let configuration = Configuration {
+        main_file: "/etc/httpd.conf".to_owned(),
+        restrict_signal: Some(Switch {
+            on: true,
+            place: place(3),
+        }),
+        daemons: vec![daemon("demo", 15), daemon("cron", 0)],
         scripts: vec![
             script("a.wsgi", Some(""), "site"),
             script("a.wsgi", Some(""), "site"),
@@ -180,25 +197,51 @@ fn scripts_go_by_the_process_group() {
             file: "d.wsgi".to_owned(),
             process_group: String::new(),
             application_group: String::new(),
-            place: place(),
+            place: place(4),
+        }],
+        problems: vec![Problem {
+            place: place(5),
+            what: "an include of nothing".to_owned(),
         }],
         ..Configuration::default()
     };
-    let told = |role, group: Option<&str>| {
-        let all = facts::scripts(&configuration, role, group.map(str::to_owned));
-        let words = all.into_iter().map(|application| {
-            let group = application.group.unwrap_or_default();
-            format!("{group} {}", application.script.unwrap_or_default())
+    let told = |worker: &Worker| {
+        let words = worker.applications.iter().map(|application| {
+            let group = application.group.as_deref().unwrap_or_default();
+            let script = application.script.as_deref().unwrap_or_default();
+            format!("{group} {script}")
         });
         words.collect::<Vec<_>>()
     };
+    let worker = |number: Option<u32>| {
+        let mut event = found(WORKER, Some(MASTER));
+        if let What::Found(found) = &mut event.what {
+            found.daemon = number;
+        }
+        let events = vec![configured(0, configuration.clone()), event];
+        let mut snapshot = snapshot(None, events);
+        (snapshot.servers.remove(0), snapshot.workers.remove(0))
+    };
+    let (server, embedded) = worker(None);
     assert_eq!(
-        told(Role::Embedded, None),
+        told(&embedded),
         ["site a.wsgi", "site c.wsgi", "%{GLOBAL} d.wsgi"]
     );
+    assert_eq!(server.config.as_deref(), Some("/etc/httpd.conf"));
+    assert_eq!(server.restrict_signal_from, "/etc/httpd.conf:3");
     assert_eq!(
-        told(Role::Daemon, Some("demo")),
-        ["site b.wsgi", "site c.wsgi"]
+        server.problems,
+        ["/etc/httpd.conf:5: an include of nothing"]
     );
-    assert!(told(Role::Daemon, None).is_empty(), "nobody knows");
+    let (_, demo) = worker(Some(1));
+    assert_eq!(told(&demo), ["site b.wsgi", "site c.wsgi"]);
+    assert_eq!(demo.process_group.as_deref(), Some("demo"));
+    assert_eq!(demo.restrict_signal, "on");
+    let (server, cron) = worker(Some(2));
+    assert_eq!(cron.role, "service-script");
+    assert_eq!(
+        (cron.restrict_signal.as_str(), &*cron.restrict_signal_from),
+        ("off", "/etc/httpd.conf:2")
+    );
+    assert_eq!(server.workers.service_script, 1);
 }
