@@ -21,6 +21,10 @@ struct Entry {
     open: u64,
 }
 
+/// Causes of blocked attempts that are open in one worker. An application that makes up more of
+/// them loses its oldest one.
+const CAUSES: usize = 64;
+
 /// A takeover that keeps a finding open.
 #[derive(Debug)]
 struct Held {
@@ -28,10 +32,6 @@ struct Held {
     pid: u32,
     signal: u8,
 }
-
-/// Causes of blocked attempts that are open in one worker. An application that makes up more of
-/// them loses its oldest one.
-const CAUSES: usize = 64;
 
 /// All open findings, by fingerprint.
 ///

@@ -4,7 +4,7 @@ use super::Counts;
 use crate::{
     event::{Action, Code, Signal},
     httpd::{Configuration, GLOBAL, InForce},
-    policy::{Settings, finding::ApplicationRef, rules::Restriction},
+    policy::{Settings, finding::ApplicationRef, report, rules::Restriction},
     process::{
         Container, Role,
         origin::Owner,
@@ -29,7 +29,7 @@ pub(super) fn is_known(process: &Process) -> bool {
 /// written: see [`crate::policy::finding::ServerRef`].
 pub(super) fn restriction(server: &Server, settings: &Settings) -> (Restriction, String) {
     let own = server.newest().map(|newest| newest.restriction(None, None));
-    in_force(settings, own)
+    report::in_force(own.as_ref(), settings.restriction)
 }
 
 /// The same in a worker, by its process group and the configuration that it was made under.
@@ -49,23 +49,7 @@ pub(super) fn workers_restriction(
             group => known.restriction(group.as_deref(), None),
         }
     });
-    in_force(settings, own)
-}
-
-fn in_force(settings: &Settings, own: Option<InForce>) -> (Restriction, String) {
-    match (settings.restriction, own) {
-        (Some(forced), _) => (forced, "configuration".to_owned()),
-        (None, Some(InForce { on, place })) => {
-            let restriction = if on {
-                Restriction::On
-            } else {
-                Restriction::Off
-            };
-            let from = place.map_or_else(|| "default".to_owned(), |place| place.to_string());
-            (restriction, from)
-        }
-        (None, None) => (Restriction::On, "assumed".to_owned()),
-    }
+    report::in_force(own.as_ref(), settings.restriction)
 }
 
 /// What the configuration calls a worker's process group; the empty name is embedded mode.

@@ -76,7 +76,7 @@ impl Engine {
             started: started(process.key, self.settings().clock),
             role: process.role.name().to_owned(),
             server: server.name.clone(),
-            process_group: process.process_group(configuration.map(AsRef::as_ref)),
+            process_group: process.process_group(configuration),
             restrict_signal: restriction.name().to_owned(),
             restrict_signal_from: from,
             applications: facts::applications(server, process),
