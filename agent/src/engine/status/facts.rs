@@ -64,9 +64,8 @@ fn group(process: &Process, configuration: &Configuration) -> Option<String> {
 pub(super) fn problems(server: &Server) -> Vec<String> {
     let problems = server.newest().map(|newest| &newest.problems);
     let problems = problems.into_iter().flatten();
-    problems
-        .map(|problem| format!("{}: {}", problem.place, problem.what))
-        .collect()
+    let problems = problems.map(|problem| format!("{}: {}", problem.place, problem.what));
+    server.unread.iter().cloned().chain(problems).collect()
 }
 
 /// The scripts that may run in a worker: those of its process group.
