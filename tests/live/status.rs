@@ -75,12 +75,20 @@ fn status_shows_who_has_each_signal() {
     assert_eq!(before.server["workers"]["daemon"], 1);
     let config = server.dir().join("httpd.conf");
     assert_eq!(before.server["config"], config.to_str().unwrap());
-    for (pid, role, owner) in [
-        (&embedded, "embedded", "mod_mpm_event.so"),
-        (&daemon, "daemon", "mod_wsgi"),
+    let script = server.app_file("pages.py");
+    let group = demo::PROCESS_GROUP;
+    for (pid, role, group, owner) in [
+        (&embedded, "embedded", Value::Null, "mod_mpm_event.so"),
+        (&daemon, "daemon", group.into(), "mod_wsgi"),
     ] {
         let (worker, term) = before.signal(pid, "SIGTERM");
         assert_eq!(worker["role"], role);
+        assert_eq!(worker["process_group"], group);
+        assert_eq!(worker["restrict_signal"], "on");
+        let applications = worker["applications"].as_array().unwrap();
+        let runs = |application: &&Value| application["script"] == script.to_str().unwrap();
+        let site = applications.iter().find(runs).unwrap();
+        assert_eq!(site["group"], demo::APPLICATION_GROUP);
         assert_eq!(worker["signals"].as_array().unwrap().len(), 64);
         assert!(term["owner"].as_str().unwrap().contains(owner), "{term:#}");
         assert_eq!(term["code"], "server");
@@ -95,11 +103,15 @@ fn status_shows_who_has_each_signal() {
     assert_eq!(term["owner"], LIBRARY);
     assert_eq!(term["code"], "application");
     assert_eq!(term["symbol"], "reports_on_signal");
-    let found = findings(&agent, &server, "the library", |all| all.len() == 1);
+    let is_ours = |finding: &&Value| finding["rule"] == "reserved-signal";
+    let all = findings(&agent, &server, "the library", |all| {
+        all.iter().any(|f| is_ours(&f))
+    });
+    let found = all.iter().find(is_ours).unwrap();
     let by = &term["taken_by"];
-    assert_eq!(by["id"], found[0]["id"]);
-    assert_eq!(by["rule"], "reserved-signal");
-    assert_eq!(by["blame"], found[0]["blame"]);
+    assert_eq!(by["id"], found["id"]);
+    assert_eq!(by["rule"], found["rule"]);
+    assert_eq!(by["blame"], found["blame"]);
     let (_, daemons) = after.signal(&daemon, "SIGTERM");
     assert_eq!(daemons, before.signal(&daemon, "SIGTERM").1);
 
