@@ -165,6 +165,19 @@ impl Scanner {
         installed::pythons(&self.proc_root, &mut self.files)
     }
 
+    /// The intercept of each mod_wsgi that is installed where distributions put it.
+    pub fn installed_mod_wsgis(&mut self) -> Vec<InterceptTarget> {
+        installed::mod_wsgis(&self.proc_root, &mut self.files)
+    }
+
+    /// The intercept of the mod_wsgi that stands at a path in a process's root, mapped or not.
+    pub fn mod_wsgi_at(&mut self, pid: u32, path: &str) -> Option<InterceptTarget> {
+        let file = self
+            .directory(pid)
+            .open_inside(path.trim_start_matches('/'))?;
+        installed::intercept(path.into(), file, &mut self.files)
+    }
+
     /// Where the program of a process begins to read its configuration, if it is an httpd.
     pub fn reload(&mut self, pid: u32) -> Option<ReloadTarget> {
         let program = self.directory(pid).program().ok()??;
