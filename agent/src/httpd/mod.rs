@@ -9,6 +9,8 @@ mod defines;
 mod directives;
 mod executed;
 pub mod files;
+#[cfg(test)]
+mod golden_tests;
 mod includes;
 mod lines;
 mod macros;

@@ -134,6 +134,8 @@ fn under(section: &str, path: &str, goes_deeper: bool) -> Counts {
             None if goes_deeper => return Counts::Sometimes,
             None => return Counts::Never,
             Some(part) if part == wanted => {}
+            // `$1` of a script's expression.
+            Some(part) if part.contains('$') => return Counts::Sometimes,
             Some(part) if paths::is_pattern(wanted) && paths::matches(wanted, part) => {}
             Some(_) => return Counts::Never,
         }
@@ -178,6 +180,10 @@ mod tests {
             deeper.counts("/srv/app/", true, Some("/")),
             Counts::Sometimes
         );
+        let matched = "/srv/$1/app.wsgi";
+        let sections = [directory("/srv/x"), directory("/srv"), directory("/opt")];
+        let counts = sections.map(|scope| scope.counts(matched, false, None));
+        assert_eq!(counts, [Counts::Sometimes, Counts::Always, Counts::Never]);
         assert_eq!(location("/x").counts(file, false, None), Counts::Sometimes);
     }
 }
