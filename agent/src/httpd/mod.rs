@@ -10,6 +10,8 @@ mod directives;
 mod executed;
 pub mod files;
 #[cfg(test)]
+pub(crate) mod fuzzing;
+#[cfg(test)]
 mod golden_tests;
 mod includes;
 mod lines;
