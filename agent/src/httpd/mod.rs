@@ -19,6 +19,8 @@ mod macros;
 mod nesting;
 mod paths;
 pub mod program;
+#[cfg(test)]
+mod property_tests;
 pub mod reader;
 mod scripts;
 mod sections;
