@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -16,9 +17,10 @@ use sigblame::process::{
     facts::FileFacts,
     files::FileCache,
     intercept_file::{Intercept, Way},
+    scan::{InterceptTarget, Scanner},
 };
 use sigblame_tests::{
-    httpd::{Installation, Python, linked_in},
+    httpd::{Builder, Installation, Mpm, Python, linked_in},
     roots::{Root, SUITES},
     scratch::Scratch,
     skip,
@@ -127,4 +129,44 @@ fn every_build_has_its_intercept_stripped_or_not() {
         }
         eprintln!("{what}: {version}, {:#x}, {:?}", found.address, found.ways);
     }
+}
+
+/// A package's upgrade under a running server: until it reloads, the file that is gone is the one to
+/// probe, and then the new one.
+#[test]
+fn a_module_that_is_replaced_is_followed() {
+    const NAME: &str = "a_module_that_is_replaced_is_followed";
+    let Some(system) = Installation::find() else {
+        skip(NAME, "no httpd with mod_wsgi is installed");
+        return;
+    };
+    if !rustix::process::geteuid().is_root() {
+        skip(
+            NAME,
+            "root is needed to reach a file that is mapped and gone",
+        );
+        return;
+    }
+    let scratch = Scratch::new("replaced").unwrap();
+    let module = scratch.path().join("mod_wsgi.so");
+    let next = scratch.path().join("next.so");
+    for path in [&module, &next] {
+        fs::copy(&system.mod_wsgi, path).unwrap();
+    }
+    let server = Builder::new(Mpm::Event).unwrap().mod_wsgi(&module);
+    let server = server.start().unwrap();
+    let look = || -> InterceptTarget {
+        let look = Scanner::new("/proc").look(server.pid()).unwrap().unwrap();
+        let [target] = <[_; 1]>::try_from(look.intercepts).unwrap();
+        target
+    };
+    let (before, new) = (look(), fs::metadata(&next).unwrap().ino());
+    assert_eq!(before.file.inode, fs::metadata(&module).unwrap().ino());
+    fs::rename(&next, &module).unwrap();
+    let gone = look();
+    assert_eq!((gone.file, &gone.found), (before.file, &before.found));
+    let open = fs::metadata(gone.open.path()).unwrap();
+    assert_eq!((open.ino(), open.nlink()), (before.file.inode, 0));
+    server.graceful().unwrap();
+    assert_eq!(look().file.inode, new);
 }
