@@ -71,7 +71,8 @@ pub struct Configuration {
     pub daemons: Vec<DaemonGroup>,
     /// Each script that is mounted, in order.
     pub scripts: Vec<Script>,
-    /// Each `WSGIImportScript`, in order.
+    /// Each `WSGIImportScript`, in order, and each mounted script that is imported like one, because
+    /// both of its groups are named.
     pub import_scripts: Vec<ImportScript>,
     /// Each `ErrorLog`, the main server's first.
     pub error_logs: Vec<ErrorLog>,
