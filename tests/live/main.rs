@@ -26,4 +26,5 @@ mod prometheus;
 mod restrict_off;
 mod server;
 mod short_lived;
+mod status;
 mod support;
