@@ -13,6 +13,7 @@ mod demo_routes;
 mod doctor;
 mod flood;
 mod intercept;
+mod intercepted;
 mod interpreters;
 mod late_start;
 mod liar;

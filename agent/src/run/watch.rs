@@ -67,6 +67,8 @@ pub(super) struct Watch {
     deaf: BTreeMap<ProcessKey, Vec<String>>,
     deaf_changed: bool,
     intercepts_before: usize,
+    /// Installed files of mod_wsgi, mapped or not.
+    installed: Vec<FileId>,
 }
 
 /// Interpreters that describe their layout otherwise than the table has it.
@@ -90,6 +92,7 @@ impl Watch {
             deaf: BTreeMap::new(),
             deaf_changed: false,
             intercepts_before: 0,
+            installed: Vec::new(),
         };
         watch.probe_installed();
         watch
@@ -102,18 +105,16 @@ impl Watch {
         for target in self.scanner.installed_pythons() {
             self.probe(&target);
         }
-        for (file, reload) in self.scanner.installed_httpds() {
-            self.hear_reloads(reload);
-            if let Err(reason) = self.controls.judge_program(file, true) {
-                warn!(%reason, "an installed httpd is not watched before it runs");
-            }
-        }
+        self.probe_installed_httpds();
     }
 
     /// Every process of an httpd, parents first.
     pub(super) fn scan(&mut self) -> Vec<Look> {
+        // What was installed meanwhile is known before it runs, too.
+        let installed = self.probe_installed_httpds();
         let looks = self.scanner.all();
-        self.let_go(&looks);
+        self.hear_installed();
+        self.let_go(&looks, &installed);
         looks
     }
 

@@ -1,12 +1,15 @@
 //! Puts uprobes into the files that looks have found.
 
-use tracing::{info, warn};
+use std::collections::HashSet;
+
+use tracing::{debug, info, warn};
 
 use super::{Watch, named};
 use crate::{
     escape,
+    probe::uprobes::File,
     process::{
-        ProcessKey,
+        ModuleKind, Modules, ProcessKey,
         proc::FileId,
         scan::{InterceptTarget, Look, ReloadTarget, UprobeTarget},
     },
@@ -21,7 +24,7 @@ impl Watch {
         let python = &target.python;
         let path = target.path.to_string_lossy();
         let known = self.interpreter(target.file, &path, python);
-        let file = (target.file.device, target.file.inode);
+        let file = key(target.file);
         match self
             .controls
             .attach(file, &target.open.path(), &target.start, &known)
@@ -43,7 +46,7 @@ impl Watch {
     /// Hears a server begin to read its configuration.
     pub(super) fn hear_reloads(&mut self, target: Option<ReloadTarget>) {
         let Some(target) = target else { return };
-        let file = (target.file.device, target.file.inode);
+        let file = key(target.file);
         let attached = self
             .controls
             .attach_reload(file, &target.open.path(), target.offset);
@@ -77,7 +80,7 @@ impl Watch {
 
     fn hear_attempts_of(&mut self, target: &InterceptTarget) -> Result<(), String> {
         let found = target.found.as_ref().map_err(ToString::to_string)?;
-        let file = (target.file.device, target.file.inode);
+        let file = key(target.file);
         let path = target.open.path();
         if self.controls.attach_intercept(file, &path, found.offset)? {
             let path = target.path.to_string_lossy();
@@ -86,6 +89,34 @@ impl Watch {
             info!(file = %escape::text(&path), by, "watching mod_wsgi's signal intercept");
         }
         Ok(())
+    }
+
+    /// Hears the calls of the intercept of every mod_wsgi that is installed: the first process that
+    /// maps it may call it before it was looked at. Those that cannot be probed are spoken of when
+    /// somebody maps them.
+    pub(super) fn hear_installed(&mut self) {
+        let targets = self.scanner.installed_mod_wsgis();
+        self.installed = targets.iter().map(|target| target.file).collect();
+        for target in &targets {
+            if let Err(reason) = self.hear_attempts_of(target) {
+                debug!(reason, "an installed mod_wsgi cannot be probed");
+            }
+        }
+    }
+
+    /// Hears the calls of the intercept of the mod_wsgi that a server is about to map: another file
+    /// may have taken the place of the one that it had.
+    pub(in crate::run) fn hear_next(&mut self, key: ProcessKey, modules: &Modules) {
+        let modules = modules.0.iter();
+        for module in modules.filter(|module| module.kind == ModuleKind::ModWsgi) {
+            // One that was replaced is shown as such.
+            let path = module.path.trim_end_matches(" (deleted)");
+            if let Some(target) = self.scanner.mod_wsgi_at(key.pid, path)
+                && let Err(reason) = self.hear_attempts_of(&target)
+            {
+                debug!(reason, "the next mod_wsgi of a server cannot be probed");
+            }
+        }
     }
 
     /// Why a process's blocked attempts are not heard; `None` where they are.
@@ -107,15 +138,35 @@ impl Watch {
         Some((probed, reasons))
     }
 
-    /// Lets go of the intercepts of files that nobody maps any more.
-    pub(super) fn let_go(&mut self, looks: &[Look]) {
-        let mapped: Vec<FileId> = looks
-            .iter()
-            .flat_map(|look| look.intercepts.iter().map(|target| target.file))
-            .collect();
-        self.controls.retain_intercepts(|(device, inode)| {
-            let is_file = |file: &FileId| (file.device, file.inode) == (device, inode);
-            mapped.iter().any(is_file)
-        });
+    /// Tells the probe which installed programs are httpds, and hears them read their configuration.
+    pub(super) fn probe_installed_httpds(&mut self) -> Vec<File> {
+        let mut files = Vec::new();
+        for (program, reload) in self.scanner.installed_httpds() {
+            files.extend(reload.as_ref().map(|target| key(target.file)));
+            self.hear_reloads(reload);
+            if let Err(reason) = self.controls.judge_program(program, true) {
+                warn!(%reason, "an installed httpd is not watched before it runs");
+            }
+        }
+        files
     }
+
+    /// Lets go of files that no process maps or runs any more, and that are not installed: of a
+    /// mod_wsgi or an httpd that was replaced.
+    pub(super) fn let_go(&mut self, looks: &[Look], installed: &[File]) {
+        let intercepts = looks.iter().flat_map(|look| &look.intercepts);
+        let mut intercepts: HashSet<File> = intercepts.map(|target| key(target.file)).collect();
+        intercepts.extend(self.installed.iter().copied().map(key));
+        let reloads = looks.iter().filter_map(|look| look.reload.as_ref());
+        let mut reloads: HashSet<File> = reloads.map(|target| key(target.file)).collect();
+        reloads.extend(installed);
+        let controls = &mut self.controls;
+        controls.retain_intercepts(|file| intercepts.contains(&file));
+        controls.retain_reloads(|file| reloads.contains(&file));
+    }
+}
+
+/// How the probe's controls name a file.
+fn key(file: FileId) -> File {
+    (file.device, file.inode)
 }
