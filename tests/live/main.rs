@@ -21,6 +21,7 @@ mod native;
 mod odd_calls;
 mod prometheus;
 mod restrict_off;
+mod restriction;
 mod server;
 mod short_lived;
 mod support;

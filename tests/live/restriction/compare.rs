@@ -1,0 +1,294 @@
+//! Compares what sigblame says with what the application in the worker noted, call by call.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use sigblame_tests::{
+    agent::Agent,
+    httpd::{Builder, Httpd, Mpm},
+};
+
+use super::GLOBAL;
+use crate::support::{assert_frames, findings};
+
+/// What the configuration says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Restriction {
+    /// Nothing, which is On.
+    Default,
+    On,
+    Off,
+}
+
+impl Restriction {
+    pub(crate) const ALL: [Self; 3] = [Self::Default, Self::On, Self::Off];
+
+    /// The server that says so.
+    pub(crate) fn write(self, builder: Builder) -> Builder {
+        match self {
+            Self::Default => builder,
+            Self::On => builder.restrict(true),
+            Self::Off => builder.restrict(false),
+        }
+    }
+
+    /// Where a server says so, as a finding names the place.
+    pub(crate) fn from(self, server: &Httpd) -> String {
+        if self == Self::Default {
+            return "default".to_owned();
+        }
+        place(server, "WSGIRestrictSignal")
+    }
+}
+
+/// `FILE:LINE` of the first directive of a server's configuration that begins like this.
+pub(crate) fn place(server: &Httpd, words: &str) -> String {
+    let line = server.line_of(words).unwrap();
+    format!("{}:{line}", server.config().display())
+}
+
+/// Where an application answers, and what that worker is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mount {
+    pub(crate) path: &'static str,
+    pub(crate) role: &'static str,
+    pub(crate) mpm: Mpm,
+}
+
+/// A way that an application went, and what it noted.
+#[derive(Debug)]
+pub(crate) struct Visit<'a> {
+    pub(crate) mount: Mount,
+    pub(crate) way: &'a str,
+    pub(crate) answer: Value,
+}
+
+impl Visit<'_> {
+    pub(crate) fn calls(&self) -> &[Value] {
+        self.answer["calls"].as_array().unwrap()
+    }
+
+    /// How many lines of the trace are about it.
+    pub(crate) fn told(&self) -> usize {
+        self.calls().iter().filter(|call| is_told(call)).count()
+    }
+
+    /// Whether Python itself says that mod_wsgi's object stands in its place.
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.answer["intercepted"].as_bool().unwrap()
+    }
+}
+
+/// What became of a call is one of `swallowed`, `set`, `slipped`, or an exception's name.
+fn is_told(call: &Value) -> bool {
+    let outcome = call["outcome"].as_str().unwrap();
+    assert_ne!(outcome, "neither", "{call:#}");
+    ["swallowed", "set", "slipped"].contains(&outcome)
+}
+
+/// Process and thread.
+type Thread = (u64, u64);
+
+/// Asserts that each call of `visits` that came to something has its line, each with the stack that
+/// Python noted and with who it was, and that there is no other line.
+pub(crate) fn compare(server: &Httpd, from: &str, visits: &[Visit], lines: &[&Value]) {
+    let mut lines_of: BTreeMap<Thread, Vec<&Value>> = BTreeMap::new();
+    for line in lines {
+        let thread = (&line["worker"]["pid"], &line["thread"]["tid"]);
+        let thread = (thread.0.as_u64().unwrap(), thread.1.as_u64().unwrap());
+        lines_of.entry(thread).or_default().push(line);
+    }
+    let mut calls_of: BTreeMap<Thread, Vec<(&Visit, &Value)>> = BTreeMap::new();
+    for visit in visits {
+        for call in visit.calls().iter().filter(|call| is_told(call)) {
+            let thread = (&visit.answer["pid"], &call["tid"]);
+            let thread = (thread.0.as_u64().unwrap(), thread.1.as_u64().unwrap());
+            calls_of.entry(thread).or_default().push((visit, call));
+        }
+    }
+    for (thread, mut calls) in calls_of {
+        calls.sort_by(|(_, a), (_, b)| at(a).total_cmp(&at(b)));
+        let lines = lines_of.remove(&thread).unwrap_or_default();
+        let what: Vec<_> = calls
+            .iter()
+            .map(|(visit, _)| (visit.mount, visit.way))
+            .collect();
+        assert_eq!(lines.len(), calls.len(), "of {what:?}: {lines:#?}");
+        for ((visit, call), line) in calls.into_iter().zip(lines) {
+            same(server, from, visit, call, line);
+        }
+    }
+    assert!(lines_of.is_empty(), "lines without a call: {lines_of:#?}");
+}
+
+fn at(call: &Value) -> f64 {
+    call["at"].as_f64().unwrap()
+}
+
+/// Asserts that a line or a finding is about a call, with everything that is known about it.
+pub(crate) fn same(server: &Httpd, from: &str, visit: &Visit, call: &Value, line: &Value) {
+    assert_frames(line, call);
+    let (outcome, new) = (&call["outcome"], &line["change"]["new"]);
+    let is_blocked = outcome == "swallowed";
+    let is_handler = call["wanted"]["kind"] == "handler";
+    let mut told = json!({
+        "signal": line["signal"]["number"],
+        "outcome": line["outcome"],
+        "route": if is_handler || is_blocked { &line["route"] } else { &Value::Null },
+        "new": if is_blocked { new } else { &Value::Null },
+        "who": who(line),
+        "interpreter": line["application"]["interpreter"],
+        "version": line["python"]["version"],
+        "blame": line["blame"],
+    });
+    let innermost = &call["frames"][0];
+    let mut expected = json!({
+        "signal": call["signals"][0],
+        "outcome": if is_blocked { "blocked" } else { "applied" },
+        "route": if is_blocked { json!("intercept") } else if is_handler { json!("signal.signal") } else { Value::Null },
+        "new": if is_blocked { &call["wanted"] } else { &Value::Null },
+        "who": expected_who(server, from, visit),
+        // CPython 3.6 does not tell.
+        "interpreter": match &call["interpreter"] {
+            Value::Null => &line["application"]["interpreter"],
+            interpreter => interpreter,
+        },
+        "version": visit.answer["python"],
+        "blame": {
+            "file": innermost["file"], "line": innermost["line"],
+            "function": innermost["function"], "module": line["blame"]["module"],
+        },
+    });
+    // A finding has no kind.
+    if let Some(kind) = line.get("kind") {
+        told["kind"] = kind.clone();
+        expected["kind"] = json!(if is_blocked {
+            "blocked-attempt"
+        } else {
+            "registration"
+        });
+        told["origin"] = line["origin"].clone();
+        expected["origin"] = json!("application");
+    }
+    assert_eq!(told, expected, "{:?} {}: {line:#}", visit.mount, visit.way);
+}
+
+/// What a line or a finding says about who it was.
+pub(crate) fn who(line: &Value) -> Value {
+    let (server, worker, application) = (&line["server"], &line["worker"], &line["application"]);
+    json!({
+        "config": server["config"],
+        "mod_wsgi": server["mod_wsgi"],
+        "restrict_signal": server["restrict_signal"],
+        "restrict_signal_from": server["restrict_signal_from"],
+        "pid": worker["pid"],
+        "role": worker["role"],
+        "mpm": worker["mpm"],
+        "process_group": worker["process_group"],
+        "application_group": application["group"],
+        "script": application["script"],
+    })
+}
+
+/// What mod_wsgi and Python in the worker say about the same.
+fn expected_who(server: &Httpd, from: &str, visit: &Visit) -> Value {
+    let answer = &visit.answer;
+    let named = |key: &str| Some(answer[key].as_str().unwrap()).filter(|name| !name.is_empty());
+    let script = if visit.way == "imported" {
+        "imported.py"
+    } else {
+        "application.py"
+    };
+    json!({
+        "config": server.config(),
+        "mod_wsgi": answer["mod_wsgi"],
+        "restrict_signal": if visit.is_restricted() { "on" } else { "off" },
+        "restrict_signal_from": from,
+        "pid": answer["pid"],
+        "role": visit.mount.role,
+        "mpm": visit.mount.mpm.name(),
+        "process_group": named("process_group"),
+        "application_group": named("application_group").unwrap_or(GLOBAL),
+        "script": server.app_file(script),
+    })
+}
+
+/// The rule by which a call should be a finding, by what became of it.
+fn rule(visit: &Visit, call: &Value) -> Option<&'static str> {
+    let is_main = call["tid"] == visit.answer["pid"];
+    let is_handler = call["wanted"]["kind"] == "handler";
+    // Python's handlers run on the main thread, which only there runs Python after the start.
+    let runs_handlers = visit.mount.mpm == Mpm::Prefork && visit.mount.role == "embedded";
+    let is_slip = visit.way == "slip";
+    match call["outcome"].as_str().unwrap() {
+        "swallowed" => Some("blocked-attempt"),
+        "slipped" if is_slip && visit.is_restricted() => Some("restricted-registration"),
+        "slipped" if is_slip && !is_main => Some("secondary-thread"),
+        // What stands already is no finding.
+        "set" if call["wanted"]["kind"] == "default" => None,
+        "set" | "slipped" if is_slip || visit.way != "imported" => {
+            (visit.way != "give_back").then_some("outside-import-script")
+        }
+        "set" if is_handler && !runs_handlers => Some("never-dispatched"),
+        _ => None,
+    }
+}
+
+/// Process, signal, file, line and rule.
+type Cause = (u64, u64, String, u64, String);
+
+/// Asserts that each call has the finding that its rule wants, counted, and that there is no other.
+pub(crate) fn compare_findings(agent: &Agent, server: &Httpd, from: &str, visits: &[Visit]) {
+    let mut expected: BTreeMap<Cause, u64> = BTreeMap::new();
+    let mut example = BTreeMap::new();
+    for visit in visits {
+        for call in visit.calls() {
+            let Some(rule) = rule(visit, call) else {
+                continue;
+            };
+            let frame = &call["frames"][0];
+            let cause = cause(&visit.answer["pid"], &call["signals"][0], frame, rule);
+            *expected.entry(cause.clone()).or_default() += 1;
+            example.insert(cause, (visit, call));
+        }
+    }
+    let count = |all: &[Value]| -> BTreeMap<Cause, u64> {
+        let mut counted = BTreeMap::new();
+        for finding in all {
+            let rule = finding["rule"].as_str().unwrap();
+            let signal = &finding["signal"]["number"];
+            let cause = cause(&finding["worker"]["pid"], signal, &finding["blame"], rule);
+            *counted.entry(cause).or_default() += finding["count"].as_u64().unwrap();
+        }
+        counted
+    };
+    let total = |counted: &BTreeMap<Cause, u64>| counted.values().sum::<u64>();
+    let what = format!("{} findings", total(&expected));
+    let found = findings(agent, server, &what, |all| {
+        total(&count(all)) >= total(&expected)
+    });
+    assert_eq!(count(&found), expected);
+    for finding in &found {
+        let rule = finding["rule"].as_str().unwrap();
+        if rule == "blocked-attempt" {
+            assert_eq!(finding["severity"], "warning");
+            let signal = &finding["signal"]["number"];
+            let cause = cause(&finding["worker"]["pid"], signal, &finding["blame"], rule);
+            let (visit, call) = example[&cause];
+            // Another call of the same line may be the one that it shows.
+            if finding["count"] == 1 && expected[&cause] == 1 {
+                same(server, from, visit, call, finding);
+            }
+        }
+    }
+}
+
+fn cause(pid: &Value, signal: &Value, frame: &Value, rule: &str) -> Cause {
+    (
+        pid.as_u64().unwrap(),
+        signal.as_u64().unwrap(),
+        frame["file"].as_str().unwrap_or_default().to_owned(),
+        frame["line"].as_u64().unwrap_or_default(),
+        rule.to_owned(),
+    )
+}
