@@ -16,6 +16,7 @@ mod interpreters;
 mod late_start;
 mod liar;
 mod libraries;
+mod life;
 mod matrix;
 mod native;
 mod odd_calls;

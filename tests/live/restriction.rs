@@ -15,7 +15,7 @@ use sigblame_tests::{
 /// One test for each mod_wsgi, so that what fails or is not there has a name.
 macro_rules! mod_wsgis {
     ($test:path) => {
-        mod_wsgis! { $test:
+        $crate::restriction::mod_wsgis! { $test:
             of_the_system: system(), whole;
             pip_5_0_2: pip(8), whole;
             pip_6_1_1: pip(11), whole;
@@ -37,10 +37,16 @@ macro_rules! mod_wsgis {
     };
 }
 
+pub(crate) use mod_wsgis;
+
 mod compare;
 mod interpreters;
 mod matrix;
 mod service;
+mod watched;
+
+pub(crate) use compare::Restriction;
+pub(crate) use watched::Watched;
 
 /// What is done to the file of a mod_wsgi before a server loads it.
 pub(crate) type Edit = fn(&Path) -> Result<()>;
@@ -108,24 +114,29 @@ pub(crate) fn builder(installation: &Installation, edit: Edit, mpm: Mpm) -> Buil
 }
 
 /// The same with the application at [`EMBEDDED`], [`DAEMON`] and [`ALONE`], and the clean one at
-/// [`CLEAN`].
+/// [`CLEAN`]; `options` are those of the daemon processes.
 ///
 /// With prefork all scripts of a worker run on one thread, and a request for the main interpreter in
 /// the one that the thread was in last (see `main_and_sub_interpreter_are_told_apart`). So there is
 /// one interpreter only in an embedded worker, and with prefork that is the main one: the only place
 /// where the real `signal.signal` works in a request.
-pub(crate) fn site(installation: &Installation, edit: Edit, mpm: Mpm) -> Builder {
-    let embedded = Place::embedded(if mpm == Mpm::Prefork { GLOBAL } else { GROUP });
-    let daemon = Place::daemon("work", GROUP);
-    let alone = Place::daemon("alone", GLOBAL);
+pub(crate) fn site(installation: &Installation, edit: Edit, mpm: Mpm, options: &str) -> Builder {
+    let [embedded, daemon, alone] = places(mpm);
     builder(installation, edit, mpm)
-        .daemon("work", "processes=1 threads=3")
-        .daemon("alone", "processes=1 threads=3")
+        .daemon("work", &format!("processes=1 threads=3 {options}"))
+        .daemon("alone", &format!("processes=1 threads=3 {options}"))
         .script(CLEAN, "clean.py", &Place::daemon("work", CLEAN_GROUP))
         .script(DAEMON, "application.py", &daemon)
         .script(ALONE, "application.py", &alone)
         .script("/", "application.py", &embedded)
-        .import_script("imported.py", &daemon)
-        .import_script("imported.py", &alone)
-        .import_script("imported.py", &embedded)
+}
+
+/// The places of the application.
+pub(crate) fn places(mpm: Mpm) -> [Place; 3] {
+    let embedded = if mpm == Mpm::Prefork { GLOBAL } else { GROUP };
+    [
+        Place::embedded(embedded),
+        Place::daemon("work", GROUP),
+        Place::daemon("alone", GLOBAL),
+    ]
 }

@@ -94,14 +94,6 @@ fn each_interpreter_has_the_word_of_its_section() {
             "{}: mod_wsgi's own word",
             at.path
         );
-        let from = match at.section {
-            // The section's one line is its second.
-            Some(section) => after(&place(
-                &server,
-                &format!("<WSGIInterpreterOptions {}>", SECTIONS[section].0),
-            )),
-            None => place(&server, "WSGIRestrictSignal"),
-        };
         let is_here = |line: &&serde_json::Value| {
             visits.iter().any(|visit| {
                 visit.calls().iter().any(|call| {
@@ -111,7 +103,7 @@ fn each_interpreter_has_the_word_of_its_section() {
             })
         };
         let lines: Vec<_> = lines.iter().filter(is_here).collect();
-        compare(&server, &from, visits, &lines);
+        compare(&server, visits, &lines);
     }
     let told: usize = visits.iter().flatten().map(Visit::told).sum();
     assert_eq!(lines.len(), told, "{lines:#?}");
@@ -119,6 +111,14 @@ fn each_interpreter_has_the_word_of_its_section() {
 
 /// An attempt, and two calls that no mod_wsgi stops.
 fn go(server: &Httpd, at: &Interpreter) -> [Visit<'static>; 3] {
+    let from = match at.section {
+        // The section's one line is its second.
+        Some(section) => after(&place(
+            server,
+            &format!("<WSGIInterpreterOptions {}>", SECTIONS[section].0),
+        )),
+        None => place(server, "WSGIRestrictSignal"),
+    };
     ["one", "slip", "give_back"].map(|way| Visit {
         mount: Mount {
             path: at.path,
@@ -130,6 +130,7 @@ fn go(server: &Httpd, at: &Interpreter) -> [Visit<'static>; 3] {
             mpm: Mpm::Event,
         },
         way,
+        from: from.clone(),
         answer: ask(server, &format!("{}/{way}", at.path)),
     })
 }

@@ -2,21 +2,16 @@
 
 use sigblame_tests::{
     agent::{Agent, Trace},
-    httpd::{Httpd, Installation, Mpm},
-    wait_for,
+    httpd::{Installation, Mpm},
 };
 
-use super::{
-    ALONE, CLEAN, DAEMON, EMBEDDED, Edit,
-    compare::{Mount, Restriction, Visit, compare, compare_findings},
-    site,
-};
-use crate::support::{PATIENCE, ask};
+use super::{ALONE, CLEAN, DAEMON, EMBEDDED, Edit, Watched, compare::Restriction, places, site};
+use crate::support::ask;
 
 mod_wsgis! { walk }
 
 /// Ways that every worker goes, in this order. The last one ends what the one before began.
-const WAYS: &[&str] = &[
+const WAYS: [&str; 7] = [
     "imported",
     "nothing",
     "from_request",
@@ -39,11 +34,15 @@ fn walk(installation: &Installation, edit: Edit) {
                     | (Mpm::Prefork, Restriction::On | Restriction::Off)
             );
             if everything || is_short {
-                let server = restriction
-                    .write(site(installation, edit, mpm))
-                    .start()
-                    .unwrap();
-                visit(&agent, &mut trace, server, mpm, restriction);
+                let mut builder = site(installation, edit, mpm, "");
+                for place in places(mpm) {
+                    builder = builder.import_script("imported.py", &place);
+                }
+                let word = (mpm, restriction);
+                visit(
+                    Watched::start(&agent, &mut trace, builder, word),
+                    restriction,
+                );
             }
         }
     }
@@ -52,50 +51,22 @@ fn walk(installation: &Installation, edit: Edit) {
 }
 
 /// One server: every way in every worker, and what is told of it.
-fn visit(agent: &Agent, trace: &mut Trace, server: Httpd, mpm: Mpm, restriction: Restriction) {
-    ask(&server, CLEAN);
-    let mut visits = Vec::new();
+fn visit(mut watched: Watched, restriction: Restriction) {
+    ask(&watched.server, CLEAN);
     for mount in [EMBEDDED, DAEMON, ALONE] {
-        let role = if mount == EMBEDDED {
-            "embedded"
-        } else {
-            "daemon"
-        };
-        let mount = Mount {
-            path: mount,
-            role,
-            mpm,
-        };
         for way in WAYS {
-            visits.push(go(&server, mount, way));
+            watched.go(mount, way);
         }
         if restriction != Restriction::Off {
-            // The real function would take a number for a string.
-            visits.push(go(&server, mount, "wrongly"));
+            // The real function would take a string for a number.
+            watched.go(mount, "wrongly");
         }
-        if mount.path == ALONE {
+        if mount == ALONE {
             // Python forbids it in other interpreters from 3.8 on.
-            visits.push(go(&server, mount, "from_python_child"));
+            watched.go(mount, "from_python_child");
         }
     }
-    ask(&server, CLEAN);
-    let expected = visits.iter().map(Visit::told).sum::<usize>();
-    let arrived = wait_for(PATIENCE, || {
-        (trace.lines(server.pid()).unwrap().len() >= expected).then_some(())
-    });
-    let lines = trace.lines(server.pid()).unwrap();
-    assert!(
-        arrived.is_some(),
-        "{} lines and not {expected}",
-        lines.len()
-    );
-    let from = restriction.from(&server);
-    compare(&server, &from, &visits, &lines);
-    compare_findings(agent, &server, &from, &visits);
-    server.stop().unwrap();
-}
-
-fn go<'a>(server: &Httpd, mount: Mount, way: &'a str) -> Visit<'a> {
-    let answer = ask(server, &format!("{}/{way}", mount.path));
-    Visit { mount, way, answer }
+    ask(&watched.server, CLEAN);
+    watched.settle();
+    watched.server.stop().unwrap();
 }
