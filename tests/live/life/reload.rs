@@ -1,14 +1,18 @@
 //! Reloads: what httpd's own commands do, and what is new after them.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use rustix::process::Signal;
 use sigblame_tests::{
     agent::{Agent, Trace},
     httpd::{Installation, Mpm},
 };
 
-use super::{Watchers, assert_new};
-use crate::restriction::{Edit, Restriction, Watched, mod_wsgis, site, stripped, system};
+use super::{Watchers, assert_new, kill, wait_until_gone};
+use crate::restriction::{Edit, Restriction, Watched, mod_wsgis, site, stripped, system, whole};
 
 mod_wsgis! { commands_of_httpd }
 
@@ -39,12 +43,7 @@ fn commands_of_httpd(installation: &Installation, edit: Edit) {
 #[test]
 fn changed_configuration_counts_from_the_reload_on() {
     let mut watchers = Watchers::start();
-    let builder = site(
-        &system().unwrap(),
-        crate::restriction::whole,
-        Mpm::Event,
-        "",
-    );
+    let builder = site(&system().unwrap(), whole, Mpm::Event, "");
     let mut watched = watchers.watch_it(builder, Mpm::Event, Restriction::On);
     let line = watched.from.clone();
     watched.round();
@@ -73,22 +72,17 @@ fn changed_configuration_counts_from_the_reload_on() {
 #[test]
 fn worker_that_starts_after_a_change_has_what_the_server_read() {
     let mut watchers = Watchers::start();
-    let builder = site(
-        &system().unwrap(),
-        crate::restriction::whole,
-        Mpm::Event,
-        "",
-    );
+    let builder = site(&system().unwrap(), whole, Mpm::Event, "");
     let mut watched = watchers.watch_it(builder, Mpm::Event, Restriction::On);
     let before = watched.round();
     let (old, new) = ("WSGIRestrictSignal On", "WSGIRestrictSignal Off");
     watched.server.reconfigure(old, new).unwrap();
     for pid in before {
-        super::kill(pid, rustix::process::Signal::TERM);
-        super::wait_until_gone(pid, "SIGTERM");
+        kill(pid, Signal::KILL);
+        wait_until_gone(pid, "a killed worker");
     }
     let after = watched.round();
-    assert_new(before, after, "SIGTERM");
+    assert_new(before, after, "a killed worker");
     assert!(watched.latest().all(|is| is), "the server did not read it");
     watched.settle();
 }
@@ -98,7 +92,7 @@ fn worker_that_starts_after_a_change_has_what_the_server_read() {
 #[test]
 fn upgrade_of_mod_wsgi_under_a_running_server() {
     let mut watchers = Watchers::start();
-    let mut module = std::path::PathBuf::new();
+    let mut module = PathBuf::new();
     let mut watched = watchers.watch("", |builder| {
         builder
             .own_mod_wsgi(|file| {
@@ -112,8 +106,8 @@ fn upgrade_of_mod_wsgi_under_a_running_server() {
     let before = watched.round();
     // One that starts now has the old file, too: it is a copy of the first process.
     for pid in before {
-        super::kill(pid, rustix::process::Signal::TERM);
-        super::wait_until_gone(pid, "SIGTERM");
+        kill(pid, Signal::KILL);
+        wait_until_gone(pid, "a killed worker");
     }
     let before = watched.round();
     watched.server.control_and_wait("graceful").unwrap();
