@@ -27,8 +27,9 @@ pub struct Header {
     pub sigblame_capture: u32,
     /// The clock that turns the records' moments into times of day.
     pub clock: WallClock,
-    /// The restriction that was in force.
-    pub restrict_signal: Restriction,
+    /// The restriction that was judged by, whatever the servers' own configurations said; null
+    /// where they counted.
+    pub restrict_signal: Option<Restriction>,
 }
 
 /// What can be read before it is known which version wrote the rest.

@@ -53,6 +53,7 @@ fn looks() -> Vec<Event> {
         server: ServerFacts::default(),
         container: None,
         command: "(wsgi:demo)".to_owned(),
+        daemon: None,
     };
     vec![
         event(What::Found(Box::new(found))),
@@ -119,7 +120,7 @@ fn records() -> Vec<(Event, Vec<u8>)> {
 
 fn header() -> Header {
     Header::new(&Settings {
-        restriction: Restriction::Off,
+        restriction: Some(Restriction::Off),
         clock: WallClock { offset: -5 },
     })
 }
@@ -161,7 +162,10 @@ fn every_kind_of_input_comes_back() {
     assert_eq!(capture.events, told);
     assert_eq!(capture.cut, None);
     assert_eq!(capture.header, header());
-    assert_eq!(capture.header.settings().restriction, Restriction::Off);
+    assert_eq!(
+        capture.header.settings().restriction,
+        Some(Restriction::Off)
+    );
     assert_eq!(capture.header.settings().clock, WallClock { offset: -5 });
 }
 

@@ -122,7 +122,7 @@ pub fn try_load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, Load
     let mut loader = EbpfLoader::new();
     loader
         .override_global(map::KERNEL, &offsets, true)
-        .map_max_entries(map::SCRATCH, possible_processors());
+        .map_max_entries(map::SCRATCH, map::CLAIMED_ROWS + possible_processors());
     let mut ebpf = loader.load(OBJECT).map_err(|error| object_error(&error))?;
     let btf = Btf::from_sys_fs().map_err(|error| LoadError::Btf(error.to_string()))?;
     fill_layouts(&mut ebpf, layouts)?;
@@ -183,7 +183,7 @@ fn raise_memory_limit() {
     }
 }
 
-/// How many processors this machine could ever have; the scratch map is indexed by them.
+/// How many processors this machine could ever have; the scratch map has a row for each.
 fn possible_processors() -> u32 {
     aya::util::nr_cpus()
         .ok()

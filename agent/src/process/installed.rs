@@ -16,7 +16,7 @@ use crate::event::FileKey;
 use super::{
     files::{self, FileCache},
     proc::FileId,
-    scan::{Open, UprobeTarget},
+    scan::{Open, ReloadTarget, UprobeTarget},
 };
 
 /// Where distributions and `make install` put `libpython3.*`. A file elsewhere is found when a
@@ -58,16 +58,36 @@ fn root(proc_root: &Path) -> PathBuf {
     }
 }
 
-/// The servers, as the kernel names their files.
-pub(super) fn httpds(proc_root: &Path, files: &mut FileCache) -> Vec<FileKey> {
+/// The servers, as the kernel names their files, and where they begin to read their configuration.
+pub(super) fn httpds(
+    proc_root: &Path,
+    files: &mut FileCache,
+) -> Vec<(FileKey, Option<ReloadTarget>)> {
     let root = root(proc_root);
     PROGRAM_DIRECTORIES
         .iter()
         .flat_map(|directory| PROGRAMS.map(|name| root.join(directory).join(name)))
         .filter_map(|path| files::open(&path).ok())
-        .filter(|file| files.facts(file).is_ok_and(|facts| facts.httpd))
-        .filter_map(|file| key(&file))
+        .filter_map(|file| {
+            let is_httpd = files.facts(&file).is_ok_and(|facts| facts.httpd);
+            let key = is_httpd.then(|| key(&file)).flatten()?;
+            Some((key, reload(&file, files)))
+        })
         .collect()
+}
+
+/// Where an open program begins to read httpd's configuration.
+pub(super) fn reload(program: &File, files: &mut FileCache) -> Option<ReloadTarget> {
+    let offset = files.facts(program).ok()?.read_config?;
+    let metadata = program.metadata().ok()?;
+    Some(ReloadTarget {
+        open: Open::new(program.try_clone().ok()?),
+        file: FileId {
+            device: device(&metadata),
+            inode: metadata.ino(),
+        },
+        offset,
+    })
 }
 
 fn key(file: &File) -> Option<FileKey> {

@@ -37,7 +37,7 @@ impl Agent {
             && let Some(copy) = decode::stack_copy(record)
         {
             self.unwind(key, when, registration, copy);
-            if stack::is_astray(registration) {
+            if stack::is_astray(&registration.python, &registration.native) {
                 self.find_interpreter(key, when);
             }
         }

@@ -342,7 +342,7 @@ fn settings(config: &Config) -> Settings {
         Restriction::Off
     };
     Settings {
-        restriction,
+        restriction: Some(restriction),
         clock: clock::wall(),
     }
 }

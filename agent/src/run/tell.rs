@@ -13,9 +13,13 @@ use crate::{
     config::LogFormat,
     engine::{Engine, Step},
     event::StackResult,
-    policy::{Finding, Outcome, rules::Restriction},
+    policy::{Finding, Outcome, finding::TraceLine, rules::Restriction},
     probe::hooks::HookStatus,
-    process::{Role, origin::Origin, table::Change},
+    process::{
+        Role,
+        origin::Origin,
+        table::{Blocked, Change, Context},
+    },
     sink::{
         http::Shared,
         log,
@@ -105,7 +109,13 @@ impl Tell {
     pub(super) fn step(&mut self, engine: &Engine, step: Step) -> io::Result<()> {
         if let Some(change) = &step.change {
             self.registration(change);
-            self.trace(engine, change)?;
+            let line = || engine.trace_line(change);
+            self.trace(change.origin, line)?;
+        }
+        if let Some(blocked) = &step.blocked {
+            self.blocked(blocked);
+            let line = || engine.trace_attempt(blocked);
+            self.trace(Origin::Application, line)?;
         }
         if step.exempt {
             self.shared.metrics.event(EventKind::Exempt);
@@ -145,33 +155,54 @@ impl Tell {
         };
         let metrics = &self.shared.metrics;
         metrics.registration(
-            &change.server.name,
-            change.process.process_group().as_deref(),
+            &change.context.server.name,
+            change.context.process_group.as_deref(),
             registration.signal,
             change.origin,
             outcome,
         );
-        metrics.python_stack(&registration.python.result);
-        if registration.python.result == StackResult::failed(Miss::InterpreterUnknown) {
+        self.stack(&registration.python.result);
+        self.folded(&change.context, registration.folded);
+    }
+
+    fn blocked(&mut self, blocked: &Blocked) {
+        let (context, attempt) = (&blocked.context, &blocked.attempt);
+        if let Some(signal) = attempt.signal {
+            self.shared.metrics.blocked_attempt(
+                &context.server.name,
+                context.process_group.as_deref(),
+                context.application.group.as_deref(),
+                signal,
+            );
+        }
+        self.stack(&attempt.python.result);
+        self.folded(context, attempt.folded);
+    }
+
+    fn stack(&mut self, result: &StackResult) {
+        self.shared.metrics.python_stack(result);
+        if *result == StackResult::failed(Miss::InterpreterUnknown) {
             self.unknown_interpreters += 1;
         }
-        if registration.folded > 0 {
+    }
+
+    fn folded(&self, context: &Context, folded: u64) {
+        if folded > 0 {
             warn!(
-                pid = change.process.key.pid,
-                folded = registration.folded,
-                "a process registers in a loop; so many of its registrations were folded"
+                pid = context.process.key.pid,
+                folded, "a process registers in a loop; so many of its registrations were folded"
             );
         }
     }
 
-    fn trace(&mut self, engine: &Engine, change: &Change) -> io::Result<()> {
+    fn trace(&self, origin: Origin, line: impl FnOnce() -> Option<TraceLine>) -> io::Result<()> {
         let Output::Trace { json, all } = self.output else {
             return Ok(());
         };
-        if !all && change.origin != Origin::Application {
+        if !all && origin != Origin::Application {
             return Ok(());
         }
-        let Some(line) = engine.trace_line(change) else {
+        let Some(line) = line() else {
             return Ok(());
         };
         let mut out = io::stdout().lock();
@@ -212,10 +243,19 @@ impl Tell {
         for (program, seconds) in watch.run_times() {
             metrics.probe_run(&program, seconds);
         }
-        let on = engine.settings().restriction == Restriction::On;
+        let forced = engine.settings().restriction;
         for server in engine.table.servers() {
+            // Of the server as a whole: sections of mod_wsgi 6 may say otherwise for some
+            // interpreters, which their findings tell.
+            let own = server
+                .newest()
+                .map(|newest| newest.restriction(None, None).on);
+            let on = match forced {
+                Some(forced) => forced == Restriction::On,
+                None => own.unwrap_or(true),
+            };
             metrics.restrict_signal(&server.name, on);
-            for role in [Role::Embedded, Role::Daemon] {
+            for role in [Role::Embedded, Role::Daemon, Role::ServiceScript] {
                 metrics.workers(&server.name, role, engine.table.workers(server.id, role));
             }
         }

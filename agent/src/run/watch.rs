@@ -4,6 +4,8 @@
 //! mod_wsgi and the interpreter are mapped milliseconds later. Until then the process is a
 //! candidate, and is looked at again at growing intervals.
 
+mod uprobes;
+
 use std::{
     collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
@@ -14,7 +16,7 @@ use probe_abi::{
     miss::{Miss, Tally},
     python::UNSUPPORTED,
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::{
     escape,
@@ -25,7 +27,7 @@ use crate::{
         Modules, ProcessKey,
         proc::FileId,
         python_file::PythonFile,
-        scan::{Look, Scanner, UprobeTarget},
+        scan::{Look, Scanner},
     },
     python::{Version, reading::Reading},
 };
@@ -93,7 +95,8 @@ impl Watch {
         for target in self.scanner.installed_pythons() {
             self.probe(&target);
         }
-        for file in self.scanner.installed_httpds() {
+        for (file, reload) in self.scanner.installed_httpds() {
+            self.hear_reloads(reload);
             if let Err(reason) = self.controls.judge_program(file, true) {
                 warn!(%reason, "an installed httpd is not watched before it runs");
             }
@@ -138,6 +141,7 @@ impl Watch {
         for target in &look.uprobes {
             self.probe(target);
         }
+        self.hear_reloads(look.reload);
         let python = look
             .python
             .as_ref()
@@ -162,29 +166,6 @@ impl Watch {
             tid: pid,
             what: What::Found(Box::new(look.found)),
         })
-    }
-
-    fn probe(&mut self, target: &UprobeTarget) {
-        let python = &target.python;
-        let path = target.path.to_string_lossy();
-        let known = self.interpreter(target.file, &path, python);
-        let file = (target.file.device, target.file.inode);
-        match self
-            .controls
-            .attach(file, &target.open.path(), &target.start, &known)
-        {
-            Ok(true) => {
-                info!(
-                    python = named(python.version),
-                    "watching an interpreter's start"
-                );
-            }
-            Ok(false) => {}
-            Err(reason) => {
-                let file = escape::text(&path);
-                warn!(%file, reason, "an interpreter's start is not watched");
-            }
-        }
     }
 
     /// What the probe is told of an interpreter.
@@ -293,6 +274,8 @@ impl Watch {
         if !httpd {
             return;
         }
+        let reload = self.scanner.reload(key.pid);
+        self.hear_reloads(reload);
         if let Err(reason) = self.controls.watch(key.pid, None) {
             warn!(pid = key.pid, %reason, "failed to watch a new httpd");
         }

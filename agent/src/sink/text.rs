@@ -81,6 +81,7 @@ fn body(time: &str, grade: &str, evidence: &Evidence, end: &str, paint: Paint) -
     if let Some(blamed) = blame(&evidence.blame) {
         line(&mut out, paint, "blame", &blamed);
     }
+    line(&mut out, paint, "under", &under(evidence));
     stack(&mut out, paint, evidence);
     out
 }
@@ -93,7 +94,11 @@ fn change(change: &ChangeRef) -> String {
 
 fn disposition(side: &DispositionRef) -> String {
     let Some(owner) = &side.owner else {
-        return escape::text(&side.kind).to_string();
+        return match &side.symbol {
+            // What a blocked call wanted: another object than a function, by its type.
+            Some(symbol) => format!("{} {}", escape::text(&side.kind), escape::text(symbol)),
+            None => escape::text(&side.kind).to_string(),
+        };
     };
     // The path is in the JSON; here the line would become longer than it is clear.
     let name = owner.rsplit('/').next().unwrap_or(owner);
@@ -119,6 +124,26 @@ fn worker(worker: &WorkerRef) -> String {
     let _ = write!(out, " pid {}", worker.pid);
     if let Some(inner) = worker.ns_pid.filter(|inner| *inner != worker.pid) {
         let _ = write!(out, " ({inner} inside)");
+    }
+    out
+}
+
+/// Which application, and under which restriction.
+fn under(evidence: &Evidence) -> String {
+    let server = &evidence.server;
+    let mut out = format!(
+        "WSGIRestrictSignal {} ({})",
+        escape::text(&server.restrict_signal),
+        escape::text(&server.restrict_signal_from)
+    );
+    if let Some(group) = &evidence.application.group {
+        let _ = write!(out, ", application {}", escape::text(group));
+    }
+    if let Some(script) = &evidence.application.script {
+        let _ = write!(out, ", script {}", escape::text(script));
+    }
+    if evidence.source != "probe" {
+        let _ = write!(out, ", told by the {}", escape::text(&evidence.source));
     }
     out
 }
@@ -221,6 +246,8 @@ mod tests {
             "2026-01-31T12:00:00.000000Z critical SIGTERM mod_wsgi.so → libpython3.11.so.1.0 \
              apache2 daemon demo pid 42 tid 43 reserved-signal (also restricted-registration) ×3\n  \
              blame Billing.reload_on_hangup (/srv/app/billing.py:42)\n  \
+             under WSGIRestrictSignal on (default), application demo|/billing, \
+             script /srv/app/billing.wsgi\n  \
              at signal (/usr/lib/python3.11/signal.py:56)\n  \
              at Billing.reload_on_hangup (/srv/app/billing.py:42)\n  \
              what SIGTERM, by which the server stops this worker, was taken.\n  \
@@ -253,7 +280,8 @@ mod tests {
             trace_line(&line, false),
             "2026-01-31T12:00:00.000000Z application SIGTERM default → libpython3.11.so.1.0 \
              (contested) (failed) apache2 daemon pid 42 (7 inside) tid 43\n  \
-             blame /opt/libjvm.so\n  at f (x.py)\n  … 2 outer frames are not shown\n  \
+             blame /opt/libjvm.so\n  under WSGIRestrictSignal on (default), \
+             application demo|/billing, script /srv/app/billing.wsgi\n  at f (x.py)\n  … 2 outer frames are not shown\n  \
              stack truncated\n"
         );
     }
@@ -282,7 +310,7 @@ mod tests {
             native("libpreload.so", None, "application", 2),
         ];
         let shown = trace_line(&line, false);
-        let (_, stack) = shown.split_once("billing.py:42)\n").expect("the blame");
+        let (_, stack) = shown.split_once("billing.wsgi\n").expect("the blame");
         assert_eq!(
             stack,
             "  at libcurl.so.4!multi_perform+0x1f\n  \
@@ -334,7 +362,7 @@ mod tests {
         }
         let text = finding(&shown, false);
         assert!(text.lines().all(is_quiet), "{text:?}");
-        // Head, blame, three frames, states of the stacks, message, remedy.
-        assert_eq!(text.lines().count(), 9);
+        // Head, blame, restriction, three frames, states of the stacks, message, remedy.
+        assert_eq!(text.lines().count(), 10);
     }
 }
