@@ -4,6 +4,7 @@
     reason = "in a test a panic is the right end, also in what several tests share"
 )]
 
+mod attribution;
 mod background;
 mod bad_input;
 mod capabilities;

@@ -44,6 +44,7 @@ mod interpreters;
 mod matrix;
 mod service;
 mod watched;
+mod written;
 
 pub(crate) use compare::Restriction;
 pub(crate) use watched::Watched;

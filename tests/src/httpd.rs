@@ -22,6 +22,7 @@ use crate::{
 
 mod config;
 mod control;
+mod express;
 mod install;
 mod master;
 mod namespace;

@@ -12,7 +12,7 @@ import attempts
 
 def application(environ, start_response):
     """Goes one way, and says who it is by mod_wsgi's and Python's own word."""
-    way = environ["PATH_INFO"].strip("/")
+    way = environ["PATH_INFO"].rsplit("/", 1)[-1]
     if way == "imported":
         (answer,) = attempts.IMPORTED
     else:
@@ -24,7 +24,7 @@ def application(environ, start_response):
         mod_wsgi="%d.%d.%d" % mod_wsgi.version,
         process_group=environ["mod_wsgi.process_group"],
         application_group=environ["mod_wsgi.application_group"],
-        script=__file__,
+        script=environ["SCRIPT_FILENAME"],
     )
     body = json.dumps(answer).encode("ascii")
     start_response("200 OK", [("Content-Type", "application/json")])

@@ -197,11 +197,7 @@ pub(crate) fn who(line: &Value) -> Value {
 fn expected_who(server: &Httpd, visit: &Visit) -> Value {
     let answer = &visit.answer;
     let named = |key: &str| Some(answer[key].as_str().unwrap()).filter(|name| !name.is_empty());
-    let script = if visit.way == "imported" {
-        "imported.py"
-    } else {
-        "application.py"
-    };
+    let imported = json!(server.app_file("imported.py"));
     json!({
         "config": server.config(),
         "mod_wsgi": answer["mod_wsgi"],
@@ -212,7 +208,7 @@ fn expected_who(server: &Httpd, visit: &Visit) -> Value {
         "mpm": visit.mount.mpm.name(),
         "process_group": named("process_group"),
         "application_group": named("application_group").unwrap_or(GLOBAL),
-        "script": server.app_file(script),
+        "script": if visit.way == "imported" { &imported } else { &answer["script"] },
     })
 }
 

@@ -57,7 +57,7 @@ impl<'a> Watched<'a> {
     }
 
     /// Goes one way of the application's at one of its mounts.
-    pub(crate) fn go(&mut self, path: &'static str, way: &'static str) -> &Visit<'a> {
+    pub(crate) fn go(&mut self, path: &'static str, way: &'static str) -> &mut Visit<'a> {
         let answer = ask(&self.server, &format!("{path}/{way}"));
         let embedded = path.is_empty() || path.contains("embedded");
         self.visits.push(Visit {
@@ -70,7 +70,7 @@ impl<'a> Watched<'a> {
             from: self.from.clone(),
             answer,
         });
-        self.visits.last().unwrap()
+        self.visits.last_mut().unwrap()
     }
 
     /// The clean application, and [`ROUND`] in every worker, whose process ids these are.

@@ -22,10 +22,15 @@ pub(super) struct Program {
 impl Program {
     /// The program with the server's configuration and environment, and none of ours.
     pub(super) fn command(&self, config: &Path) -> Command {
+        let mut command = self.bare_command();
+        command.arg("-f").arg(config);
+        command
+    }
+
+    /// The program in the server's place and environment.
+    pub(super) fn bare_command(&self) -> Command {
         let mut command = self.namespaces.command(&self.file);
         command
-            .arg("-f")
-            .arg(config)
             .current_dir("/")
             // CPython derives its prefix from PATH, so a tester's own Python must not be on it.
             .env_clear()
