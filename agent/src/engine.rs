@@ -1,6 +1,8 @@
 //! One state, one door: events in, what to tell out. Pure; `run` wires it to the world, and a
 //! replay of recorded events drives it without one.
 
+pub mod status;
+
 use crate::{
     event::{Event, Signal, What},
     policy::{

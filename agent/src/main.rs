@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use sigblame::{
     cli::{
-        CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, RunArgs, TraceArgs, UNAVAILABLE,
-        USAGE,
+        CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, RunArgs, StatusArgs, TraceArgs,
+        UNAVAILABLE, USAGE,
     },
     config::{Config, Log, LogFormat, LogLevel},
     doctor::{self, Facts, HookRow, ProgramRow},
@@ -24,6 +24,7 @@ use sigblame::{
     python::layout,
     run::{Agent, Output, Tell},
     sink::{http, log, metrics::Metrics},
+    status,
     store::Store,
 };
 use tokio::{runtime, sync::oneshot};
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run(&args, rung),
         Command::Trace(args) => trace(&args, rung),
+        Command::Status(args) => show_status(&args),
         Command::Doctor(args) => diagnose(&args, rung),
         Command::CheckConfig(args) => check_config(&args),
     };
@@ -157,6 +159,22 @@ fn trace(args: &TraceArgs, rung: Option<&str>) -> Result<ExitCode> {
         let (_keep, stop) = oneshot::channel();
         agent.run(ring, move || Ok(reload.load()?), stop).await
     })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_status(args: &StatusArgs) -> Result<ExitCode> {
+    let address = args.load()?.web.listen_address;
+    let report = runtime()?.block_on(status::ask(address))?;
+    let text = if args.json {
+        status::json(&report)
+    } else {
+        let out = io::stdout();
+        status::text(
+            &report,
+            status::Look::of(&out, colour(out.is_terminal()), args.all),
+        )
+    };
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

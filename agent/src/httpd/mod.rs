@@ -3,6 +3,24 @@
 //! httpd's own words: a *directive* is a line, a *section* is `<Name …>` to `</Name>`. Facts about
 //! directives are those of httpd 2.4 and of mod_wsgi 4.7 to 6.1.
 
+mod conditions;
+mod defines;
+mod directives;
+pub mod files;
+mod includes;
+mod lines;
+mod macros;
+mod paths;
+pub mod program;
+pub mod reader;
+mod scripts;
+mod sections;
+mod servers;
+pub mod source;
+#[cfg(test)]
+pub(crate) mod tree;
+pub mod version;
+
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};

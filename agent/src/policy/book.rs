@@ -25,13 +25,21 @@ struct Entry {
 /// them loses its oldest one.
 const CAUSES: usize = 64;
 
+/// A takeover that keeps a finding open.
+#[derive(Debug)]
+struct Held {
+    fingerprint: String,
+    pid: u32,
+    signal: u8,
+}
+
 /// All open findings, by fingerprint.
 ///
 /// Bounded by what is open: each takeover and each cause of attempts of each living worker once.
 #[derive(Debug, Default)]
 pub struct Book {
     entries: BTreeMap<String, Entry>,
-    takeovers: HashMap<TakeoverId, String>,
+    takeovers: BTreeMap<TakeoverId, Held>,
     /// Fingerprints of the attempts of each worker, oldest first.
     attempts: HashMap<ProcessKey, Vec<String>>,
 }
@@ -41,7 +49,13 @@ impl Book {
     /// the same cause with its count raised.
     pub fn open(&mut self, takeover: TakeoverId, when: Instant, finding: Finding) -> &Finding {
         let fingerprint = finding.fingerprint.clone();
-        self.takeovers.insert(takeover, fingerprint.clone());
+        let held = Held {
+            fingerprint: fingerprint.clone(),
+            // Each takeover brings the evidence of its own worker; the first one's stays.
+            pid: finding.evidence.worker.pid,
+            signal: finding.evidence.signal.number,
+        };
+        self.takeovers.insert(takeover, held);
         let entry = self
             .entries
             .entry(fingerprint)
@@ -102,7 +116,7 @@ impl Book {
 
     /// Ends a takeover. Returns the finding where this was its last one.
     pub fn close(&mut self, ended: &Ended, clock: WallClock) -> Option<Finding> {
-        let fingerprint = self.takeovers.remove(&ended.id)?;
+        let Held { fingerprint, .. } = self.takeovers.remove(&ended.id)?;
         self.release(&fingerprint, ended.until, clock)
     }
 
@@ -124,8 +138,17 @@ impl Book {
     #[must_use]
     pub fn finding_of(&self, takeover: TakeoverId) -> Option<&Finding> {
         self.entries
-            .get(self.takeovers.get(&takeover)?)
+            .get(&self.takeovers.get(&takeover)?.fingerprint)
             .map(|entry| &entry.finding)
+    }
+
+    /// Every takeover that runs, oldest first: the worker's process id, the signal's number and
+    /// what it was found to be.
+    pub fn takeovers(&self) -> impl Iterator<Item = (u32, u8, &Finding)> {
+        self.takeovers.values().filter_map(|held| {
+            let entry = self.entries.get(&held.fingerprint)?;
+            Some((held.pid, held.signal, &entry.finding))
+        })
     }
 
     /// Every open finding.

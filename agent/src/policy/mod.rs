@@ -43,7 +43,8 @@ pub fn judge(settings: &Settings, change: &Change) -> Option<(TakeoverId, Findin
     if change.origin != Asked::Application || change.context.process.role == Role::Child {
         return None;
     }
-    let (restriction, _) = report::in_force(&change.context, settings.restriction);
+    let (restriction, _) =
+        report::in_force(change.context.restriction.as_ref(), settings.restriction);
     let holding = RULES.iter().filter(|rule| match rule.holds {
         Holds::Takeover(holds) => holds(restriction, change, signal),
         Holds::Attempt => false,

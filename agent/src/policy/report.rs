@@ -45,7 +45,7 @@ pub fn evidence(change: &Change, forced: Option<Restriction>) -> Option<Evidence
     };
     let seen = Seen {
         context: &change.context,
-        restricted: in_force(&change.context, forced),
+        restricted: in_force(change.context.restriction.as_ref(), forced),
         python: &registration.python,
         native: &registration.native,
         blame: blame(change),
@@ -68,7 +68,7 @@ pub fn blocked(blocked: &Blocked, forced: Option<Restriction>) -> Option<Evidenc
         flags: Vec::new(),
         contested: false,
     };
-    let (_, from) = in_force(&blocked.context, forced);
+    let (_, from) = in_force(blocked.context.restriction.as_ref(), forced);
     let blamed = stack::blamed(&attempt.python, &attempt.native);
     let seen = Seen {
         context: &blocked.context,
@@ -151,11 +151,11 @@ impl Seen<'_> {
 /// The restriction that counts, and where it is said: `file:line`, `default`, `configuration` for
 /// our own, or `assumed` while the server's is not known.
 #[must_use]
-pub fn in_force(context: &Context, forced: Option<Restriction>) -> (Restriction, String) {
+pub fn in_force(said: Option<&InForce>, forced: Option<Restriction>) -> (Restriction, String) {
     if let Some(forced) = forced {
         return (forced, "configuration".to_owned());
     }
-    match &context.restriction {
+    match said {
         Some(InForce { on, place }) => {
             let restriction = if *on {
                 Restriction::On

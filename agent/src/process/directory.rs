@@ -3,11 +3,11 @@
 use std::{
     fs::{self, File},
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use thiserror::Error;
 
 use super::{
@@ -23,6 +23,8 @@ const SOCKETS_MAX: u64 = 1 << 20;
 const DESCRIPTORS_MAX: usize = 4_096;
 /// Bytes of any other text.
 const TEXT_MAX: u64 = 64 << 10;
+/// Bytes of an environment; the kernel allows more, no server has it.
+const ENVIRONMENT_MAX: u64 = 1 << 20;
 
 /// Why a process could not be looked at.
 #[derive(Debug, Error)]
@@ -79,8 +81,22 @@ impl Directory {
     }
 
     /// Arguments, each ended by a NUL.
-    pub(super) fn arguments(&self) -> Result<String, ScanError> {
+    pub(crate) fn arguments(&self) -> Result<String, ScanError> {
         Ok(self.text("cmdline", TEXT_MAX)?.unwrap_or_default())
+    }
+
+    /// The environment that it was started with, each variable ended by a NUL.
+    pub(crate) fn environment(&self) -> Result<Option<String>, ScanError> {
+        self.text("environ", ENVIRONMENT_MAX)
+    }
+
+    /// Where it stands, as it sees it itself.
+    pub(crate) fn working_directory(&self) -> Option<String> {
+        let link = |name| fs::read_link(self.path.join(name)).ok();
+        let (at, root) = (link("cwd")?, link("root")?);
+        // In a chroot both are told from our own root.
+        let inside = at.strip_prefix(&root).unwrap_or(&at);
+        Some(Path::new("/").join(inside).to_string_lossy().into_owned())
     }
 
     pub(super) fn maps(&self) -> Result<Option<String>, ScanError> {
@@ -111,7 +127,7 @@ impl Directory {
     }
 
     /// The running program; kernel threads and zombies have none.
-    pub(super) fn program(&self) -> Result<Option<File>, ScanError> {
+    pub(crate) fn program(&self) -> Result<Option<File>, ScanError> {
         let path = self.path.join("exe");
         match files::open(&path) {
             Ok(file) => Ok(Some(file)),
@@ -154,14 +170,9 @@ impl Directory {
     }
 
     /// Opens a regular file below the process's root: no link that somebody put there leads out of
-    /// it (`openat2`, 5.6).
+    /// it.
     pub(crate) fn open_inside(&self, path: &str) -> Option<File> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let directory = flags | OFlags::DIRECTORY;
-        let root = rustix::fs::open(self.root(), directory, Mode::empty()).ok()?;
-        let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let file = rustix::fs::openat2(&root, path, flags, Mode::empty(), inside).ok()?;
-        files::open_handle(&File::from(file)).ok()
+        Inside::open(&self.root()).ok()?.file(path).ok()
     }
 
     fn parsed<T>(
@@ -185,6 +196,61 @@ impl Directory {
             Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) => gone(path, error),
         }
+    }
+}
+
+/// The root of a process's file system, in its mount namespace. Nothing below leads out of it: links
+/// are followed as the process would (`openat2`, Linux 5.6).
+#[derive(Debug)]
+pub(crate) struct Inside(OwnedFd);
+
+impl Inside {
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY;
+        Ok(Self(rustix::fs::open(root, flags, Mode::empty())?))
+    }
+
+    fn at(&self, path: &str, flags: OFlags) -> io::Result<File> {
+        let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let flags = flags | OFlags::CLOEXEC;
+        let file = rustix::fs::openat2(&self.0, path, flags, Mode::empty(), inside)?;
+        Ok(File::from(file))
+    }
+
+    /// What a path leads to, without opening it.
+    pub(crate) fn metadata(&self, path: &str) -> io::Result<fs::Metadata> {
+        self.at(path, OFlags::PATH)?.metadata()
+    }
+
+    /// Opens a regular file.
+    pub(crate) fn file(&self, path: &str) -> Result<File, FileError> {
+        files::open_handle(&self.at(path, OFlags::PATH)?)
+    }
+
+    /// Opens a directory and says which names are in it, at most so many, and which of them are
+    /// directories themselves.
+    pub(crate) fn names(&self, path: &str, most: usize) -> io::Result<(File, Vec<(String, bool)>)> {
+        let directory = self.at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            if names.len() >= most {
+                return Err(io::Error::other("it has too many names"));
+            }
+            let mut kind = entry.file_type();
+            if kind == FileType::Unknown {
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                let stat = rustix::fs::statat(&directory, name, flags)?;
+                kind = FileType::from_raw_mode(stat.st_mode);
+            }
+            let name = name.to_string_lossy().into_owned();
+            names.push((name, kind == FileType::Directory));
+        }
+        Ok((directory, names))
     }
 }
 

@@ -31,19 +31,19 @@ impl Server {
     /// What the configuration says for a process of this generation: what was read for it, or
     /// else the last good answer before; where the agent came later, the first.
     #[must_use]
-    pub fn configuration(&self, generation: u32) -> Option<&Arc<Configuration>> {
+    pub fn configuration(&self, generation: u32) -> Option<&Configuration> {
         let until = self.configurations.range(..=generation).next_back();
         until
             .or_else(|| self.configurations.first_key_value())
-            .map(|(_, configuration)| configuration)
+            .map(|(_, configuration)| configuration.as_ref())
     }
 
     /// What the configuration says that was read last.
     #[must_use]
-    pub fn newest(&self) -> Option<&Arc<Configuration>> {
+    pub fn newest(&self) -> Option<&Configuration> {
         self.configurations
             .last_key_value()
-            .map(|(_, newest)| newest)
+            .map(|(_, newest)| newest.as_ref())
     }
 
     /// The main configuration file, absolute where that is known.

@@ -272,7 +272,6 @@ impl Table {
         let server = self.servers.get(self.get(key)?.server)?.clone();
         let process = self.get_mut(key)?;
         let configuration = server.configuration(process.generation);
-        let configuration = configuration.map(AsRef::as_ref);
         let name = process.group_name(configuration);
         let application = process
             .learned

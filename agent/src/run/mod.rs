@@ -3,6 +3,7 @@
 //! Order at start: attach, then scan, then drain. What happens between attaching and scanning
 //! waits in the ring, and the table takes a process twice without harm.
 
+mod ask;
 mod budget;
 mod clock;
 mod garbled;
@@ -28,12 +29,14 @@ use tokio::{
 use tracing::{error, info, warn};
 
 pub use self::tell::{Output, Tell};
-use self::{budget::Budget, garbled::Garbled, keep::Keep, unwound::Unwound, watch::Watch};
+use self::{
+    ask::Questions, budget::Budget, garbled::Garbled, keep::Keep, unwound::Unwound, watch::Watch,
+};
 use crate::{
     capture::Input,
     config::Config,
     engine::Engine,
-    event::{Event, What, decode},
+    event::{Event, Instant, What, decode},
     policy::{Settings, rules::Restriction},
     probe::{
         load::Probe,
@@ -138,6 +141,7 @@ impl Agent {
         let mut rescan = interval(RESCAN);
         rescan.set_missed_tick_behavior(MissedTickBehavior::Skip);
         rescan.tick().await;
+        let mut questions = Questions::of(self.tell.shared());
 
         self.scan();
         self.drain(&mut ring)?;
@@ -166,6 +170,9 @@ impl Agent {
                     }
                 }
                 _ = rescan.tick() => self.rescan(&mut ring)?,
+                Some(question) = questions.next() => {
+                    self.answer(question, &mut questions, &mut ring)?;
+                }
                 _ = hangup.recv() => self.reload(&load),
                 _ = term.recv() => break,
                 _ = int.recv() => break,
@@ -219,22 +226,25 @@ impl Agent {
                 self.whole(event);
             }
         }
-        match self.watch.inventory() {
-            Ok(rows) => {
-                for (key, all) in rows {
-                    self.whole(Event {
-                        when: now,
-                        process: key,
-                        tid: key.pid,
-                        what: What::Inventory(all),
-                    });
-                }
-            }
-            Err(reason) => warn!(
+        if let Err(reason) = self.take_inventory(now) {
+            warn!(
                 reason,
                 "no inventory: roles are known from later events only"
-            ),
+            );
         }
+    }
+
+    /// What stands on every signal of every process, by the kernel.
+    fn take_inventory(&mut self, now: Instant) -> Result<(), String> {
+        for (key, all) in self.watch.inventory()? {
+            self.whole(Event {
+                when: now,
+                process: key,
+                tid: key.pid,
+                what: What::Inventory(all),
+            });
+        }
+        Ok(())
     }
 
     /// Reads what is in the ring, for as long as others can wait. Whatever fills it faster than

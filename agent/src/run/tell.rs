@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::watch::Watch;
 use crate::{
     config::LogFormat,
-    engine::{Engine, Step},
+    engine::{Engine, Step, status::Hook},
     event::StackResult,
     policy::{Finding, Outcome, finding::TraceLine, rules::Restriction},
     probe::hooks::HookStatus,
@@ -63,10 +63,22 @@ impl Tell {
         }
     }
 
+    /// What the endpoints read.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     pub(super) fn hook(&self, status: &HookStatus) {
         self.shared
             .metrics
             .hook(status.hook, status.mechanism, status.attached);
+        self.shared.hook(Hook {
+            hook: status.hook.to_owned(),
+            mechanism: status.mechanism.to_owned(),
+            required: status.required,
+            attached: status.attached,
+            reason: status.reason.clone(),
+        });
         let (hook, mechanism) = (status.hook, status.mechanism);
         match &status.reason {
             None => info!(hook, mechanism, "attached"),

@@ -11,21 +11,17 @@ use crate::{
     },
 };
 
-const DIM: &str = "2";
-const BOLD: &str = "1";
-const RED: &str = "1;31";
-const YELLOW: &str = "1;33";
-const CYAN: &str = "1;36";
+pub(crate) const DIM: &str = "2";
+pub(crate) const BOLD: &str = "1";
+pub(crate) const RED: &str = "1;31";
+pub(crate) const YELLOW: &str = "1;33";
+pub(crate) const CYAN: &str = "1;36";
 
 /// A finding, with a line break at the end.
 #[must_use]
 pub fn finding(finding: &Finding, colour: bool) -> String {
     let paint = Paint(colour);
-    let grade = match finding.severity {
-        Severity::Critical => paint.with(RED, "critical"),
-        Severity::Warning => paint.with(YELLOW, "warning"),
-        Severity::Notice => paint.with(CYAN, "notice"),
-    };
+    let grade = grade(finding.severity, paint);
     let mut end = format!(" {}", paint.with(BOLD, escape::text(&finding.rule)));
     if !finding.also.is_empty() {
         let _ = write!(end, " (also {})", escape::text(&finding.also.join(", ")));
@@ -52,6 +48,16 @@ pub fn finding(finding: &Finding, colour: bool) -> String {
         }
     }
     out
+}
+
+/// A severity in its colour.
+pub(crate) fn grade(severity: Severity, paint: Paint) -> String {
+    let style = match severity {
+        Severity::Critical => RED,
+        Severity::Warning => YELLOW,
+        Severity::Notice => CYAN,
+    };
+    paint.with(style, severity.name())
 }
 
 /// A line of `trace`, and the stack under it, with a line break at the end.
@@ -148,7 +154,8 @@ fn under(evidence: &Evidence) -> String {
     out
 }
 
-fn blame(blame: &Blame) -> Option<String> {
+/// Who did it: the Python code, and the library through which.
+pub(crate) fn blame(blame: &Blame) -> Option<String> {
     let mut out = String::new();
     if let Some(file) = &blame.file {
         let frame = Frame {
@@ -217,10 +224,10 @@ fn line(out: &mut String, paint: Paint, name: &str, what: &dyn fmt::Display) {
 
 /// Colours, where the reader is a terminal.
 #[derive(Clone, Copy)]
-struct Paint(bool);
+pub(crate) struct Paint(pub(crate) bool);
 
 impl Paint {
-    fn with(self, style: &str, what: impl fmt::Display) -> String {
+    pub(crate) fn with(self, style: &str, what: impl fmt::Display) -> String {
         if self.0 {
             format!("\u{1b}[{style}m{what}\u{1b}[0m")
         } else {

@@ -105,7 +105,7 @@ impl Table {
 /// A daemon, or a service script: `threads=0`, which never takes requests and is never restricted.
 fn daemon_role(process: &Process, server: &Server) -> Role {
     let configuration = server.configuration(process.generation);
-    let name = process.daemon_group(configuration.map(AsRef::as_ref));
+    let name = process.daemon_group(configuration);
     let group = configuration
         .zip(name)
         .and_then(|(configuration, name)| configuration.daemon(&name));

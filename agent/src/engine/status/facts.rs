@@ -1,0 +1,133 @@
+//! Where each fact about a server or a worker comes from: one function each.
+
+use super::Counts;
+use crate::{
+    event::{Action, Code, Signal},
+    httpd::{Configuration, GLOBAL},
+    policy::{Settings, finding::ApplicationRef, report, rules::Restriction},
+    process::{
+        Container, Role,
+        origin::Owner,
+        server::Server,
+        table::{Process, Table},
+    },
+};
+
+/// Fewer signals than this are set in no process of an httpd that was looked at: each ignores
+/// SIGPIPE, handles SIGTERM and SIGHUP and five that mean a crash (`ap_fatal_signal_setup` in
+/// server/mpm_unix.c, and each MPM, httpd 2.4).
+const SET_BY_HTTPD: usize = 3;
+
+/// Whether a process's default dispositions were seen, and are not only the value of what was
+/// not: true of what an inventory brought, and of what was inherited from there.
+pub(super) fn is_known(process: &Process) -> bool {
+    let set = |signal: &Signal| process.disposition(*signal).action != Action::Default;
+    Signal::all().filter(set).count() >= SET_BY_HTTPD
+}
+
+/// The restriction in force where no section says otherwise, and where that is written.
+pub(super) fn restriction(server: &Server, settings: &Settings) -> (Restriction, String) {
+    let said = server.newest().map(|newest| newest.restriction(None, None));
+    report::in_force(said.as_ref(), settings.restriction)
+}
+
+/// What of the configuration could not be read or made sense of.
+pub(super) fn problems(server: &Server) -> Vec<String> {
+    let problems = server.newest().map(|newest| &newest.problems);
+    let problems = problems.into_iter().flatten();
+    problems
+        .map(|problem| format!("{}: {}", problem.place, problem.what))
+        .collect()
+}
+
+/// The scripts that may run in a worker: those of its process group.
+pub(super) fn applications(server: &Server, process: &Process) -> Vec<ApplicationRef> {
+    let configuration = server.configuration(process.generation);
+    configuration.map_or_else(Vec::new, |configuration| {
+        let group = process.process_group(Some(configuration));
+        scripts(configuration, process.role, group)
+    })
+}
+
+/// Scripts and imported scripts, each once.
+pub(super) fn scripts(
+    configuration: &Configuration,
+    role: Role,
+    process_group: Option<String>,
+) -> Vec<ApplicationRef> {
+    // The empty name is embedded mode.
+    let wanted = match (role, process_group) {
+        (Role::Embedded, _) => String::new(),
+        (_, Some(group)) => group,
+        _ => return Vec::new(),
+    };
+    let mounted = configuration.scripts.iter().map(|script| {
+        let group = script.process_group.as_deref();
+        (group, script.application_group.as_deref(), &script.file)
+    });
+    let imported = configuration.import_scripts.iter().map(|script| {
+        let groups = (&script.process_group, &script.application_group);
+        (
+            Some(groups.0.as_str()),
+            Some(groups.1.as_str()),
+            &script.file,
+        )
+    });
+    let mut applications: Vec<ApplicationRef> = Vec::new();
+    for (process_group, application_group, file) in mounted.chain(imported) {
+        // What only a request tells may run anywhere.
+        if process_group.is_some_and(|group| group != wanted) {
+            continue;
+        }
+        let application = ApplicationRef {
+            group: application_group.map(|group| match group {
+                "" => GLOBAL.to_owned(),
+                group => group.to_owned(),
+            }),
+            interpreter: None,
+            script: Some(file.clone()),
+        };
+        if !applications.contains(&application) {
+            applications.push(application);
+        }
+    }
+    applications
+}
+
+/// The container of a process: its own where it was looked at, else its master's.
+pub(super) fn container(table: &Table, server: &Server, process: &Process) -> Option<Container> {
+    let found = match &process.found {
+        Some(found) => Some(found),
+        None => table.get(server.master)?.found.as_ref(),
+    };
+    found?.container.clone()
+}
+
+/// How many workers a server has.
+pub(super) fn counts(table: &Table, server: &Server) -> Counts {
+    let count = |role| table.workers(server.id, role);
+    Counts {
+        embedded: count(Role::Embedded),
+        daemon: count(Role::Daemon),
+        service_script: count(Role::ServiceScript),
+    }
+}
+
+/// Whose code a handler is, in the words of a finding's native frames.
+pub(super) fn code(owner: &Owner) -> &'static str {
+    match owner {
+        Owner::Module { kind, .. } => Code::Module(*kind).label(),
+        Owner::Anonymous => Code::Anonymous.label(),
+        Owner::Unknown => Code::Unknown.label(),
+    }
+}
+
+/// The kind of what stands on a signal.
+pub(super) fn kind(process: &Process, signal: Signal, known: bool) -> &'static str {
+    match process.disposition(signal).action {
+        Action::Default if known => "default",
+        Action::Default => "unknown",
+        Action::Ignore => "ignore",
+        Action::Handler(_) => "handler",
+    }
+}

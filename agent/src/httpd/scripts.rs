@@ -1,0 +1,194 @@
+//! Puts together, at the end of a configuration, which interpreter each script runs in.
+//!
+//! mod_wsgi 4.7 to 6.1: options of the alias come first, then sections about paths, then the
+//! virtual host, then the main server (`wsgi_create_req_config`); the names are expanded by
+//! `wsgi_process_group` and `wsgi_application_group`.
+
+use super::{
+    Configuration, Place, Script,
+    directives::{self, Mounted, Said, Scoped},
+    sections::{Counts, Rank},
+    servers,
+    source::{Kind, Problems, Source},
+};
+
+/// How many values a name may have before nobody can tell.
+const VALUES_MAX: usize = 8;
+
+/// Bytes of sections' paths that are compared with scripts.
+const WORK_MAX: usize = 256 << 20;
+
+impl Said {
+    /// What was said, as a whole.
+    pub(super) fn finish(
+        mut self,
+        source: &mut dyn Source,
+        server_root: String,
+        default_log: Option<&str>,
+        mut problems: Problems,
+    ) -> Configuration {
+        self.scoped.sort_by_key(order);
+        let mut scripts = Vec::with_capacity(self.scripts.len());
+        let scopes = self.scoped.iter().flat_map(|scoped| &scoped.scopes);
+        let cost: usize = scopes.map(|scope| scope.cost()).sum();
+        let mut work = WORK_MAX;
+        for mounted in &self.scripts {
+            match work.checked_sub(cost) {
+                Some(rest) if !source.is_late() => work = rest,
+                _ => {
+                    let what = "this script and those behind it are left out: it took too long";
+                    problems.add(mounted.place.clone(), what);
+                    break;
+                }
+            }
+            scripts.push(self.placed(mounted, source));
+        }
+        for import in &self.import_scripts {
+            let name = &import.process_group;
+            let is_known = name.is_empty() || self.daemons.iter().any(|group| group.name == *name);
+            if !is_known {
+                let what = format!("there is no process group {name:?}");
+                problems.add(import.place.clone(), &what);
+            }
+        }
+        let options = self.interpreter_options.into_iter();
+        Configuration {
+            main_file: String::new(),
+            port: self.ports.first().copied(),
+            restrict_signal: self.restrict_signal,
+            interpreter_options: options.filter_map(directives::Options::finish).collect(),
+            daemons: self.daemons,
+            scripts,
+            import_scripts: self.import_scripts,
+            error_logs: directives::error_logs(self.servers, &server_root, default_log),
+            server_root,
+            problems: problems.kept,
+        }
+    }
+
+    fn placed(&self, mounted: &Mounted, source: &mut dyn Source) -> Script {
+        let file = &mounted.file;
+        let is_directory = file.ends_with('/') || source.kind(file) == Some(Kind::Directory);
+        let (main, server) = (&self.servers[0], &self.servers[mounted.server]);
+        let mut process = Values::new(
+            server
+                .process_group
+                .as_ref()
+                .or(main.process_group.as_ref()),
+        );
+        let own = server.application_group.as_ref();
+        let mut application = Values::new(own.or(main.application_group.as_ref()));
+        let mut is_dispatched = main.is_dispatched || server.is_dispatched;
+        for scoped in &self.scoped {
+            if scoped.server != 0 && scoped.server != mounted.server {
+                continue;
+            }
+            let counts = scoped
+                .scopes
+                .iter()
+                .map(|scope| scope.counts(file, is_directory, mounted.mount.as_deref()))
+                .min()
+                .unwrap_or(Counts::Always);
+            process.set(scoped.process_group.as_ref(), counts);
+            application.set(scoped.application_group.as_ref(), counts);
+            is_dispatched |= scoped.is_dispatched && counts != Counts::Never;
+        }
+        if is_dispatched {
+            (process.is_open, application.is_open) = (true, true);
+        }
+        process.own(mounted.process_group.as_ref());
+        application.own(mounted.application_group.as_ref());
+        let mount = mounted.mount.as_deref().filter(|_| !is_directory);
+        Script {
+            file: file.clone(),
+            process_group: process.one(|name| match name {
+                Some(name) => self.expanded(name, mounted.server, mount),
+                None => Some(String::new()),
+            }),
+            application_group: application.one(|name| {
+                let name = name.map_or("%{RESOURCE}", |name| name);
+                self.expanded(name, mounted.server, mount)
+            }),
+            place: Place::clone(&mounted.place),
+        }
+    }
+
+    /// `None` where only a request tells.
+    fn expanded(&self, name: &str, server: usize, mount: Option<&str>) -> Option<String> {
+        match name {
+            super::GLOBAL => Some(String::new()),
+            "%{SERVER}" => self.host(server),
+            "%{RESOURCE}" => {
+                let path = mount?;
+                // A mount at the root leaves nothing in front of the rest of the path.
+                let path = if path == "/" { "" } else { path };
+                Some(format!("{}|{path}", self.host(server)?))
+            }
+            // A client writes its `Host` as it likes.
+            "%{HOST}" => None,
+            name if name.starts_with("%{ENV:") => None,
+            name => Some(name.to_owned()),
+        }
+    }
+
+    /// A server's name with its port, as interpreters have it.
+    fn host(&self, server: usize) -> Option<String> {
+        let (main, server) = (&self.servers[0], &self.servers[server]);
+        let name = match &server.name {
+            None if server.is_anywhere => main.name.as_ref(),
+            name => name.as_ref(),
+        };
+        let suffix = servers::port_suffix(server, main, &self.ports)?;
+        Some(format!("{}{suffix}", name?))
+    }
+}
+
+/// Where sections stand in the order in which they count.
+fn order(scoped: &Scoped) -> (Option<Rank>, bool) {
+    let rank = scoped.scopes.iter().map(|scope| scope.rank()).max();
+    (rank, scoped.server != 0)
+}
+
+/// What a name may be; more than one value where a request tells.
+struct Values<'n> {
+    names: Vec<Option<&'n str>>,
+    /// There may be others.
+    is_open: bool,
+}
+
+impl<'n> Values<'n> {
+    fn new(name: Option<&'n String>) -> Self {
+        Self {
+            names: vec![name.map(String::as_str)],
+            is_open: false,
+        }
+    }
+
+    /// An option of the script itself comes before everything.
+    fn own(&mut self, name: Option<&'n String>) {
+        if name.is_some() {
+            *self = Self::new(name);
+        }
+    }
+
+    fn set(&mut self, name: Option<&'n String>, counts: Counts) {
+        let Some(name) = name else {
+            return;
+        };
+        match counts {
+            Counts::Never => {}
+            Counts::Always => *self = Self::new(Some(name)),
+            Counts::Sometimes if self.names.contains(&Some(name)) => {}
+            Counts::Sometimes if self.names.len() >= VALUES_MAX => self.is_open = true,
+            Counts::Sometimes => self.names.push(Some(name)),
+        }
+    }
+
+    /// The value, if all of them expand to the same.
+    fn one(&self, expand: impl Fn(Option<&str>) -> Option<String>) -> Option<String> {
+        let mut values = self.names.iter().map(|name| expand(*name));
+        let first = values.next()??;
+        let is_one = !self.is_open && values.all(|other| other.as_ref() == Some(&first));
+        is_one.then_some(first)
+    }
+}

@@ -1,0 +1,56 @@
+//! Configuration files in memory, for tests.
+
+use std::collections::BTreeMap;
+
+use super::source::{Entry, Kind, Source};
+
+/// Paths with their texts; directories are what lies above them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tree(pub(crate) BTreeMap<String, String>);
+
+impl Tree {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        let files = files.iter();
+        Self(
+            files
+                .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+                .collect(),
+        )
+    }
+}
+
+fn head(directory: &str) -> String {
+    format!("{}/", directory.trim_end_matches('/'))
+}
+
+impl Source for Tree {
+    fn kind(&mut self, path: &str) -> Option<Kind> {
+        if self.0.contains_key(path) {
+            return Some(Kind::File);
+        }
+        let head = head(path);
+        let next = self.0.range(head.clone()..).next();
+        next.is_some_and(|(name, _)| name.starts_with(&head))
+            .then_some(Kind::Directory)
+    }
+
+    fn entries(&mut self, directory: &str) -> Result<Vec<Entry>, String> {
+        let head = head(directory);
+        let below = self.0.range(head.clone()..);
+        let mut entries: Vec<Entry> = Vec::new();
+        for (path, _) in below.take_while(|(path, _)| path.starts_with(&head)) {
+            let rest = &path[head.len()..];
+            let name = rest.split('/').next().unwrap_or_default().to_owned();
+            let is_directory = rest.contains('/');
+            if !entries.iter().any(|entry| entry.name == name) {
+                entries.push(Entry { name, is_directory });
+            }
+        }
+        Ok(entries)
+    }
+
+    fn text(&mut self, path: &str) -> Result<String, String> {
+        let text = self.0.get(path).cloned();
+        text.ok_or_else(|| "it is not there".to_owned())
+    }
+}

@@ -1,0 +1,134 @@
+//! Questions that only the loop can answer: who the servers and the workers are now.
+//!
+//! The loop owns the state and shares none of it. It takes a snapshot when somebody asks, so that
+//! nobody pays while nobody does. The queue is short and an answer's time is limited: an agent that
+//! is busy says so.
+
+use std::{
+    process,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time,
+};
+
+use super::{Shared, fail, respond};
+use crate::engine::status::{Agent, Hook, SCHEMA, Server, Snapshot, Worker};
+
+/// Who asks; the answer goes back this way.
+pub type Question = oneshot::Sender<Arc<Snapshot>>;
+
+/// Questions that may wait. One snapshot answers all of them.
+const QUEUE: usize = 32;
+
+/// How long an answer may take. The loop is away for some tens of milliseconds at most, while it
+/// looks at every process of the host.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where questions are left and fetched.
+pub(super) struct Desk {
+    sender: mpsc::Sender<Question>,
+    receiver: Mutex<Option<mpsc::Receiver<Question>>>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        Self {
+            sender,
+            receiver: Mutex::new(Some(receiver)),
+        }
+    }
+}
+
+impl Shared {
+    /// The questions, for the one who answers them: `None` from the second time on.
+    pub fn questions(&self) -> Option<mpsc::Receiver<Question>> {
+        let mut receiver = self.desk.receiver.lock();
+        receiver
+            .as_mut()
+            .unwrap_or_else(|poisoned| poisoned.get_mut())
+            .take()
+    }
+
+    /// One more way of attaching a hook was tried.
+    pub fn hook(&self, hook: Hook) {
+        self.hooks().push(hook);
+    }
+
+    fn hooks(&self) -> MutexGuard<'_, Vec<Hook>> {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn snapshot(&self) -> Result<Arc<Snapshot>, Response> {
+        let busy = |sentence: &str| Err(fail(StatusCode::SERVICE_UNAVAILABLE, sentence));
+        if let Some(reason) = self.waiting().as_deref() {
+            return busy(&format!("sigblame is not ready: {reason}"));
+        }
+        let (question, answer) = oneshot::channel();
+        if self.desk.sender.try_send(question).is_err() {
+            return busy("too many ask for the status at once; ask again in a second");
+        }
+        match time::timeout(PATIENCE, answer).await {
+            Ok(Ok(snapshot)) => Ok(snapshot),
+            Ok(Err(_)) => busy("sigblame is stopping"),
+            Err(_) => busy("sigblame is too busy to answer within 5 seconds; ask again"),
+        }
+    }
+}
+
+/// This process.
+pub(super) fn agent() -> Agent {
+    Agent {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: process::id(),
+        started: format!("{:.6}", jiff::Timestamp::now()),
+    }
+}
+
+/// [`crate::engine::status::Status`], borrowed.
+#[derive(Serialize)]
+struct StatusBody<'a> {
+    schema: u32,
+    time: &'a str,
+    agent: &'a Agent,
+    hooks: &'a [Hook],
+    servers: &'a [Server],
+}
+
+pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.snapshot().await {
+        Ok(snapshot) => respond(&StatusBody {
+            schema: SCHEMA,
+            time: &snapshot.time,
+            agent: &shared.agent,
+            hooks: &shared.hooks(),
+            servers: &snapshot.servers,
+        })
+        .into_response(),
+        Err(response) => response,
+    }
+}
+
+#[derive(Serialize)]
+struct WorkersBody<'a> {
+    workers: &'a [Worker],
+}
+
+pub(super) async fn workers(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.snapshot().await {
+        Ok(snapshot) => respond(&WorkersBody {
+            workers: &snapshot.workers,
+        }),
+        Err(response) => response,
+    }
+}

@@ -1,0 +1,1 @@
+//! What an SRE reads, from objects as the API gives them.
