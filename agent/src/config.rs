@@ -136,18 +136,34 @@ impl LogFormat {
 }
 
 /// Section `policy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
-    /// Judge as if `WSGIRestrictSignal` were On; mod_wsgi's own default.
-    #[serde(deserialize_with = "read::on_or_off")]
-    pub restrict_signal: bool,
+    /// Under which `WSGIRestrictSignal` to judge.
+    #[serde(deserialize_with = "read::restrict_signal")]
+    pub restrict_signal: RestrictSignal,
 }
 
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            restrict_signal: true,
+/// Under which `WSGIRestrictSignal` to judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RestrictSignal {
+    /// The one in force in each interpreter, from its server's own configuration.
+    #[default]
+    Auto,
+    /// As if it were On everywhere.
+    On,
+    /// As if it were Off everywhere.
+    Off,
+}
+
+impl RestrictSignal {
+    /// The name that files use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
         }
     }
 }
@@ -215,7 +231,6 @@ impl Config {
             Some(path) => quoted(&path.to_string_lossy()),
             None => "null".to_owned(),
         };
-        let switch = |on| if on { "on" } else { "off" };
         [
             "web:".to_owned(),
             format!(
@@ -227,7 +242,7 @@ impl Config {
             format!("  level: {}", self.log.level.name()),
             format!("  format: {}", self.log.format.name()),
             "policy:".to_owned(),
-            format!("  restrict_signal: {}", switch(self.policy.restrict_signal)),
+            format!("  restrict_signal: {}", self.policy.restrict_signal.name()),
             "findings:".to_owned(),
             format!("  keep: {}", self.findings.keep),
             format!("proc_root: {}\n", quoted(&self.proc_root.to_string_lossy())),

@@ -251,7 +251,7 @@ fn the_fixture_is_of_one_server_and_small() -> Result<()> {
     let bytes = fixture()?;
     assert!(bytes.len() < 1 << 20, "{} bytes", bytes.len());
     let capture = capture()?;
-    assert_eq!(capture.header.sigblame_capture, FORMAT);
+    assert!(capture.header.sigblame_capture <= FORMAT);
     let masters: BTreeSet<_> = capture
         .events
         .iter()

@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_saphyr::{Error, MessageFormatter as _, UserMessageFormatter};
 
-use super::KEEP_LIMIT;
+use super::{KEEP_LIMIT, RestrictSignal};
 
 /// The sections and their keys, for a key that stands outside its section.
 const SECTIONS: [(&str, &[&str]); 4] = [
@@ -56,16 +56,17 @@ where
 }
 
 /// `policy.restrict_signal`. YAML 1.1 reads `on` as true, YAML 1.2 as a word; both are meant.
-pub(super) fn on_or_off<'de, D>(deserializer: D) -> Result<bool, D::Error>
+pub(super) fn restrict_signal<'de, D>(deserializer: D) -> Result<RestrictSignal, D::Error>
 where
     D: Deserializer<'de>,
 {
     deserializer.deserialize_any(Scalar {
         key: "restrict_signal",
-        expected: "on or off",
+        expected: "auto, on or off",
         read: |word| match word.to_ascii_lowercase().as_str() {
-            "on" | "true" => Some(true),
-            "off" | "false" => Some(false),
+            "auto" => Some(RestrictSignal::Auto),
+            "on" | "true" => Some(RestrictSignal::On),
+            "off" | "false" => Some(RestrictSignal::Off),
             _ => None,
         },
     })

@@ -36,7 +36,7 @@ fn every_key_is_read() {
             format: LogFormat::Json,
         },
         policy: Policy {
-            restrict_signal: false,
+            restrict_signal: RestrictSignal::Off,
         },
         findings: Findings { keep: 5 },
         proc_root: "/host/proc".into(),
@@ -45,19 +45,23 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn a_switch_is_on_or_off_however_yaml_spells_it() {
-    for (word, on) in [
-        ("on", true),
-        ("On", true),
-        ("\"on\"", true),
-        ("true", true),
-        ("off", false),
-        ("\"off\"", false),
-        ("false", false),
+fn a_switch_is_auto_on_or_off_however_yaml_spells_it() {
+    for (word, expected) in [
+        ("auto", RestrictSignal::Auto),
+        ("Auto", RestrictSignal::Auto),
+        ("\"auto\"", RestrictSignal::Auto),
+        ("on", RestrictSignal::On),
+        ("On", RestrictSignal::On),
+        ("\"on\"", RestrictSignal::On),
+        ("true", RestrictSignal::On),
+        ("off", RestrictSignal::Off),
+        ("\"off\"", RestrictSignal::Off),
+        ("false", RestrictSignal::Off),
     ] {
         let text = format!("policy:\n  restrict_signal: {word}\n");
         let config = Config::parse(&text, "f").unwrap();
-        assert_eq!(config.policy.restrict_signal, on, "{word}");
+        assert_eq!(config.policy.restrict_signal, expected, "{word}");
+        assert_eq!(Config::parse(&config.effective(), "f"), Ok(config));
     }
 }
 
@@ -86,7 +90,7 @@ fn errors_name_line_and_nearest_key() {
         ),
         (
             "policy:\n  restrict_signal: maybe\n",
-            "2: restrict_signal is \"maybe\", not on or off",
+            "2: restrict_signal is \"maybe\", not auto, on or off",
         ),
         (
             "findings:\n  keep: 0\n",

@@ -3,13 +3,16 @@
 //! httpd's own words: a *directive* is a line, a *section* is `<Name …>` to `</Name>`. Facts about
 //! directives are those of httpd 2.4 and of mod_wsgi 4.7 to 6.1.
 
+mod arguments;
 mod conditions;
 mod defines;
 mod directives;
+mod executed;
 pub mod files;
 mod includes;
 mod lines;
 mod macros;
+mod nesting;
 mod paths;
 pub mod program;
 pub mod reader;

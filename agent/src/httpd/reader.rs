@@ -17,10 +17,9 @@ use std::{
 
 use super::{
     Configuration, Place,
-    conditions::{self, Loaded, World},
+    conditions::{self, Loaded},
     defines::Defines,
     directives::Said,
-    includes,
     lines::{self, Lines},
     macros::{Expansion, Macros},
     paths,
@@ -28,14 +27,8 @@ use super::{
     version::Version,
 };
 
-/// Includes within includes: `AP_MAX_INCLUDE_DEPTH`.
-const INCLUDE_DEPTH: usize = 128;
 /// Directives that are remembered for [`Reading::seen`].
 const SEEN_MAX: usize = 100_000;
-/// Sections within sections; httpd has no limit, and no server comes near.
-const NESTING_MAX: usize = 100;
-/// What a look at the file system counts, in bytes.
-const LOOK: usize = 256;
 /// Unknown variables that are told.
 const UNKNOWN_MAX: usize = 20;
 /// After how many lines the clock is looked at.
@@ -125,7 +118,7 @@ pub fn read(source: &mut dyn Source, start: &Start) -> Reading {
 }
 
 /// Where lines come from; the last frame is read.
-enum Frame {
+pub(super) enum Frame {
     File {
         name: Arc<str>,
         lines: Lines,
@@ -141,29 +134,29 @@ enum Frame {
 }
 
 /// A section that is open.
-struct Open {
+pub(super) struct Open {
     /// In small letters, with its bracket: `<virtualhost`.
-    name: String,
-    is_condition: bool,
-    place: Place,
+    pub(super) name: String,
+    pub(super) is_condition: bool,
+    pub(super) place: Place,
 }
 
-struct Reader<'s> {
-    source: &'s mut dyn Source,
-    start: &'s Start,
-    root: String,
-    defines: Defines,
-    loaded: Loaded,
-    macros: Macros,
-    frames: Vec<Frame>,
-    open: Vec<Open>,
-    budget: Budget,
-    until_late: u32,
-    problems: Problems,
+pub(super) struct Reader<'s> {
+    pub(super) source: &'s mut dyn Source,
+    pub(super) start: &'s Start,
+    pub(super) root: String,
+    pub(super) defines: Defines,
+    pub(super) loaded: Loaded,
+    pub(super) macros: Macros,
+    pub(super) frames: Vec<Frame>,
+    pub(super) open: Vec<Open>,
+    pub(super) budget: Budget,
+    pub(super) until_late: u32,
+    pub(super) problems: Problems,
     /// Variables that are defined nowhere, each told once.
-    told: HashSet<String>,
-    said: Said,
-    seen: Vec<Seen>,
+    pub(super) told: HashSet<String>,
+    pub(super) said: Said,
+    pub(super) seen: Vec<Seen>,
 }
 
 impl Reader<'_> {
@@ -216,14 +209,14 @@ impl Reader<'_> {
         })
     }
 
-    fn place_or(&self, file: &str) -> Place {
+    pub(super) fn place_or(&self, file: &str) -> Place {
         self.place().unwrap_or_else(|| Place {
             file: file.into(),
             line: 0,
         })
     }
 
-    fn problem(&mut self, what: &str) {
+    pub(super) fn problem(&mut self, what: &str) {
         let place = self.place_or(&self.start.file);
         self.problems.add(place, what);
     }
@@ -251,7 +244,7 @@ impl Reader<'_> {
     }
 
     /// The next line of this file and of the macros in it; `None` at the file's end.
-    fn line(&mut self) -> Option<String> {
+    pub(super) fn line(&mut self) -> Option<String> {
         loop {
             if self.budget.over.is_some() {
                 return None;
@@ -286,30 +279,6 @@ impl Reader<'_> {
                 Err(what) => self.problem(&what),
             }
         }
-    }
-
-    /// At a file's end its sections have to be closed.
-    fn close_file(&mut self) {
-        let Some(Frame::File { base, .. }) = self.frames.pop() else {
-            return;
-        };
-        while self.open.len() > base {
-            if let Some(open) = self.open.pop() {
-                if !open.is_condition {
-                    self.said.close();
-                }
-                let what = format!("{}> is not closed", open.name);
-                self.problems.add(open.place, &what);
-            }
-        }
-    }
-
-    fn base(&self) -> usize {
-        let bases = self.frames.iter().rev().filter_map(|frame| match frame {
-            Frame::File { base, .. } => Some(*base),
-            _ => None,
-        });
-        bases.take(1).next().unwrap_or_default()
     }
 
     fn directive(&mut self, line: &str) {
@@ -384,163 +353,6 @@ impl Reader<'_> {
         };
         if let Err(what) = heard {
             self.problems.add(place, &format!("{written}: {what}"));
-        }
-    }
-
-    /// `</NAME>`.
-    fn close(&mut self, section: &str) {
-        let name = section.strip_suffix('>').unwrap_or(section);
-        let base = self.base();
-        let is_it = |open: &Open| open.name[1..] == *name;
-        let Some(at) = (self.open.iter().rposition(is_it)).filter(|at| *at >= base) else {
-            return self.problem(&format!("</{name}> closes nothing"));
-        };
-        if at + 1 < self.open.len() {
-            self.problem(&format!("</{name}> closes another section, too"));
-        }
-        for open in self.open.drain(at..) {
-            if !open.is_condition {
-                self.said.close();
-            }
-        }
-    }
-
-    fn condition(&mut self, name: String, arguments: &str) {
-        self.budget.bytes(LOOK);
-        let mut world = World {
-            source: &mut *self.source,
-            root: &self.root,
-            defines: &self.defines,
-            loaded: &self.loaded,
-            version: self.start.version.as_ref(),
-        };
-        let holds = world.holds(&name, arguments);
-        let place = self.place_or(&self.start.file);
-        match holds {
-            Ok(true) => self.push(Open {
-                name,
-                is_condition: true,
-                place,
-            }),
-            Ok(false) => self.skip(&name, &place),
-            Err(what) => {
-                let what = format!("what is in {name} {arguments} is left out: {what}");
-                self.problems.add(place.clone(), &what);
-                self.skip(&name, &place);
-            }
-        }
-    }
-
-    /// Skips a section: `ap_soak_end_container`.
-    fn skip(&mut self, name: &str, place: &Place) {
-        let mut open = vec![name.to_owned()];
-        while let Some(line) = self.line() {
-            let mut rest = line.as_str();
-            if !rest.starts_with(['<', '"', '\'']) {
-                continue;
-            }
-            let word = lines::word(&mut rest).to_ascii_lowercase();
-            if let Some(closed) = word.strip_prefix("</") {
-                let closed = closed.strip_suffix('>').unwrap_or(closed);
-                let Some(at) = open.iter().rposition(|open| open[1..] == *closed) else {
-                    self.problem(&format!("</{closed}> closes nothing"));
-                    continue;
-                };
-                open.truncate(at);
-                if open.is_empty() {
-                    return;
-                }
-            } else if let Some(inner) = word.strip_prefix('<') {
-                let inner = inner.strip_suffix('>').filter(|_| rest.is_empty());
-                open.push(inner.map_or(word.clone(), |inner| format!("<{inner}")));
-                if open.len() > NESTING_MAX {
-                    self.budget.over = Some("more than 100 sections are in one another");
-                }
-            }
-        }
-        self.problems
-            .add(place.clone(), &format!("{name}> is not closed"));
-    }
-
-    fn includes(&mut self, mut arguments: &str, is_optional: bool) {
-        let path = lines::word(&mut arguments);
-        let depth = self
-            .frames
-            .iter()
-            .filter(|f| matches!(f, Frame::Files { .. }));
-        if depth.count() >= INCLUDE_DEPTH {
-            return self.problem("files include one another too deeply; do they in a circle?");
-        }
-        self.budget.bytes(LOOK);
-        let path = paths::merge(&self.root, &path);
-        let (source, budget) = (&mut *self.source, &mut self.budget);
-        let (files, failed) = includes::files(source, budget, &path, is_optional);
-        for what in failed {
-            self.problem(&format!("Include: {what}"));
-        }
-        let files = files.into_iter();
-        let place = self.place_or(&self.start.file);
-        self.frames.push(Frame::Files { files, place });
-    }
-
-    fn server_root(&mut self, mut arguments: &str) {
-        let root = paths::merge("/", &lines::word(&mut arguments));
-        if root.len() > includes::PATH_MAX {
-            return self.problem("a path is too long");
-        }
-        self.root = root;
-    }
-
-    /// Opens a section, if there are not too many.
-    fn push(&mut self, open: Open) {
-        self.open.push(open);
-        if self.open.len() > NESTING_MAX {
-            self.budget.over = Some("more than 100 sections are in one another");
-        }
-    }
-
-    fn define(&mut self, arguments: &str) {
-        let mut words = lines::words(arguments).into_iter();
-        match (words.next(), words.next(), words.next()) {
-            (Some(name), value, None) if !name.contains(':') => self.defines.define(name, value),
-            _ => self.problem("Define takes a name without a colon, and a value"),
-        }
-    }
-
-    /// `<Macro …>`: `get_lines_till_end_token`.
-    fn define_macro(&mut self, arguments: &str) {
-        let place = self.place_or(&self.start.file);
-        let (mut body, mut nesting) = (Vec::new(), 1);
-        while let Some(line) = self.line() {
-            if line.starts_with('#') {
-                continue;
-            }
-            let mut rest = line.as_str();
-            let word = lines::word(&mut rest);
-            if word.eq_ignore_ascii_case("</macro>") {
-                nesting -= 1;
-                if nesting == 0 {
-                    if let Err(what) = self.macros.define(arguments, body, &place) {
-                        self.problems.add(place, &what);
-                    }
-                    return;
-                }
-            } else if word.eq_ignore_ascii_case("<macro") {
-                nesting += 1;
-            }
-            body.push(line);
-        }
-        self.problems.add(place, "the macro is not closed");
-    }
-
-    fn use_macro(&mut self, arguments: &str) {
-        let place = self.place_or(&self.start.file);
-        match self.macros.expand(arguments, &place) {
-            Ok(expansion) => {
-                self.budget.bytes(expansion.name.len());
-                self.frames.push(Frame::Macro(expansion));
-            }
-            Err(what) => self.problems.add(place, &what),
         }
     }
 }

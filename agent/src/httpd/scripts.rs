@@ -192,3 +192,7 @@ impl<'n> Values<'n> {
         is_one.then_some(first)
     }
 }
+
+#[cfg(test)]
+#[path = "scripts_tests.rs"]
+mod tests;

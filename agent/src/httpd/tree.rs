@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::source::{Entry, Kind, Source};
+use super::{
+    reader::{Reading, Start, read},
+    source::{Entry, Kind, Source},
+    version::Version,
+};
 
 /// Paths with their texts; directories are what lies above them.
 #[derive(Clone, Debug, Default)]
@@ -53,4 +57,30 @@ impl Source for Tree {
         let text = self.0.get(path).cloned();
         text.ok_or_else(|| "it is not there".to_owned())
     }
+}
+
+/// A server whose files are in `/etc/httpd`.
+pub(crate) fn start() -> Start {
+    Start {
+        root: "/etc/httpd".to_owned(),
+        file: "httpd.conf".to_owned(),
+        version: Version::parse("2.4.62"),
+        modules: vec!["core_module".to_owned()],
+        error_log: Some("logs/error_log".to_owned()),
+        ..Start::default()
+    }
+}
+
+pub(crate) fn read_files(files: &[(&str, &str)]) -> Reading {
+    read(&mut Tree::new(files), &start())
+}
+
+pub(crate) fn read_text(text: &str) -> Reading {
+    read_files(&[("/etc/httpd/httpd.conf", text)])
+}
+
+/// Problems without their places.
+pub(crate) fn problems(reading: &Reading) -> Vec<&str> {
+    let problems = reading.configuration.problems.iter();
+    problems.map(|problem| problem.what.as_str()).collect()
 }

@@ -25,6 +25,8 @@ pub struct Server {
     /// What its configuration says, by how many times the server had begun to read it: workers
     /// that are older than the last time still go by what was read before.
     configurations: BTreeMap<u32, Arc<Configuration>>,
+    /// Why what it says by now could not be read.
+    pub unread: Option<String>,
 }
 
 impl Server {
@@ -87,6 +89,7 @@ impl Servers {
             master,
             facts: facts.clone(),
             configurations: BTreeMap::new(),
+            unread: None,
         };
         self.servers.insert(id, server);
         id
@@ -107,9 +110,17 @@ impl Servers {
     pub fn configure(&mut self, id: ServerId, generation: u32, configuration: Arc<Configuration>) {
         if let Some(server) = self.servers.get_mut(&id) {
             server.configurations.insert(generation, configuration);
+            server.unread = None;
             while server.configurations.len() > GENERATIONS_MAX {
                 server.configurations.pop_first();
             }
+        }
+    }
+
+    /// A server's configuration cannot be read; what was read before goes on to count.
+    pub fn unread(&mut self, id: ServerId, reason: String) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.unread = Some(reason);
         }
     }
 

@@ -101,6 +101,13 @@ impl Table {
         Applied::default()
     }
 
+    /// What a server's configuration says now cannot be read, for the reason given.
+    pub fn unread(&mut self, key: ProcessKey, reason: String) {
+        if let Some(server) = self.get(key).map(|process| process.server) {
+            self.servers.unread(server, reason);
+        }
+    }
+
     /// A process by its identity.
     #[must_use]
     pub fn get(&self, key: ProcessKey) -> Option<&Process> {

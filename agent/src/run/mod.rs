@@ -6,6 +6,7 @@
 mod ask;
 mod budget;
 mod clock;
+mod configurations;
 mod garbled;
 mod keep;
 mod looks;
@@ -30,11 +31,12 @@ use tracing::{error, info, warn};
 
 pub use self::tell::{Output, Tell};
 use self::{
-    ask::Questions, budget::Budget, garbled::Garbled, keep::Keep, unwound::Unwound, watch::Watch,
+    ask::Questions, budget::Budget, configurations::Configurations, garbled::Garbled, keep::Keep,
+    unwound::Unwound, watch::Watch,
 };
 use crate::{
     capture::Input,
-    config::Config,
+    config::{Config, RestrictSignal},
     engine::Engine,
     event::{Event, Instant, What, decode},
     policy::{Settings, rules::Restriction},
@@ -66,6 +68,7 @@ pub struct Agent {
     budget: Budget,
     stacks_budget: Budget,
     unwound: Unwound,
+    configurations: Configurations,
     /// The ring was empty when it was left.
     drained: bool,
     /// Bytes that were read since it was.
@@ -101,6 +104,7 @@ impl Agent {
             budget: Budget::of_looks(),
             stacks_budget: Budget::of_stacks(),
             unwound: Unwound::new(&config.proc_root),
+            configurations: Configurations::new(&config.proc_root),
             drained: true,
             backlog: 0,
             stale: false,
@@ -149,8 +153,14 @@ impl Agent {
         info!(servers = self.engine.table.servers().count(), "watching");
         loop {
             let due = self.watch.due();
+            let until = self.configurations.until();
+            let is_full = self.configurations.is_full();
             tokio::select! {
-                readable = ring.readable() => {
+                Some(answer) = self.configurations.next() => self.configured(answer, &mut ring)?,
+                () = sleep_until(until.unwrap_or_else(Moment::now).into()), if until.is_some() => {
+                    self.drain(&mut ring)?;
+                }
+                readable = ring.readable(), if !is_full => {
                     readable.context("failed to wait for the ring")?;
                     self.drain(&mut ring)?;
                 }
@@ -158,7 +168,7 @@ impl Agent {
                     self.look_at_candidates();
                 }
                 // What is left shows in no readiness: that is told once.
-                () = ready(()), if !self.drained => self.drain(&mut ring)?,
+                () = ready(()), if !self.drained && !is_full => self.drain(&mut ring)?,
                 _ = tick.tick() => {
                     self.drain(&mut ring)?;
                     self.tick();
@@ -180,6 +190,7 @@ impl Agent {
             }
         }
         // What was there by now is told, however long that takes; what still comes need not be.
+        self.configurations.give_up();
         self.backlog = 0;
         self.drain(&mut ring)?;
         while !self.drained && self.backlog < EVENTS_SIZE as usize {
@@ -250,7 +261,10 @@ impl Agent {
     /// Reads what is in the ring, for as long as others can wait. Whatever fills it faster than
     /// we read, the agent stops when it is told to, looks at its servers and keeps its gauges.
     fn drain(&mut self, ring: &mut Ring) -> Result<()> {
-        let mut result = Ok(());
+        let mut result = self.resume();
+        if self.configurations.is_full() {
+            return result;
+        }
         let (drained, bytes) = ring.drain(Moment::now() + TURN, |record| {
             if result.is_ok() {
                 result = self.record_in(record);
@@ -272,6 +286,14 @@ impl Agent {
             self.tell.lost(Stage::Ring, lost);
             self.stale = true;
         }
+        if self.waits(bytes) {
+            return Ok(());
+        }
+        self.take(bytes)
+    }
+
+    /// Takes in a record.
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
         let mut event = match decode::decode(bytes) {
             Ok((_, event)) => event,
             Err(reason) => {
@@ -281,7 +303,7 @@ impl Agent {
             }
         };
         self.tell.delay(clock::now().seconds_since(event.when));
-        if let What::Registration(_) = event.what {
+        if let What::Registration(_) | What::Attempted(_) = event.what {
             self.prepare(&mut event, bytes);
         }
         match &event.what {
@@ -316,7 +338,17 @@ impl Agent {
         if let What::Exited { .. } | What::Executed { .. } = event.what {
             self.unwound.forget(event.process);
         }
+        let key = event.process;
+        let is_found = matches!(event.what, What::Found(_));
+        let reloads = matches!(event.what, What::Reloads);
         let step = self.engine.step(event);
+        if is_found || reloads {
+            self.read_configuration(key, reloads);
+        }
+        if reloads && self.engine.table.get(key).is_some() {
+            // Another mod_wsgi may be loaded, or the same at another address.
+            self.watch.look_soon(key);
+        }
         self.tell
             .step(&self.engine, step)
             .context("failed to write a finding")
@@ -327,6 +359,9 @@ impl Agent {
         self.tell.exempt(exempt.saturating_sub(self.exempt_before));
         self.exempt_before = exempt;
         self.tell.tick(&self.engine, &self.watch);
+        if let Some((probed, failed)) = self.watch.intercepts() {
+            self.tell.intercepts(probed, &failed);
+        }
         // The gap in the numbers shows with the next record, which may be long in coming.
         let full = self.watch.ring_full();
         self.stale |= full > self.full_before;
@@ -346,10 +381,9 @@ impl Agent {
 }
 
 fn settings(config: &Config) -> Settings {
-    let restriction = if config.policy.restrict_signal {
-        Restriction::On
-    } else {
-        Restriction::Off
+    let restriction = match config.policy.restrict_signal {
+        RestrictSignal::Auto | RestrictSignal::On => Restriction::On,
+        RestrictSignal::Off => Restriction::Off,
     };
     Settings {
         restriction: Some(restriction),

@@ -12,9 +12,10 @@ use super::watch::Watch;
 use crate::{
     config::LogFormat,
     engine::{Engine, Step, status::Hook},
+    escape,
     event::StackResult,
     policy::{Finding, Outcome, finding::TraceLine, rules::Restriction},
-    probe::hooks::HookStatus,
+    probe::hooks::{HookStatus, INTERCEPT},
     process::{
         Role,
         origin::Origin,
@@ -84,6 +85,30 @@ impl Tell {
             None => info!(hook, mechanism, "attached"),
             Some(reason) => info!(hook, mechanism, reason, "not attached"),
         }
+    }
+
+    /// How many files of mod_wsgi have their intercept probed, and why others have not.
+    ///
+    /// Without any file there is nothing to attach to, and nothing amiss.
+    pub(super) fn intercepts(&self, probed: usize, failed: &[String]) {
+        let attached = probed > 0 || failed.is_empty();
+        let reason = (!failed.is_empty()).then(|| failed.join("; "));
+        for reason in failed {
+            warn!(reason = %escape::text(reason), "blocked attempts are not heard by the probe");
+        }
+        self.row(INTERCEPT, "uprobe", attached, reason);
+    }
+
+    /// Changes a row of the hooks.
+    fn row(&self, hook: &str, mechanism: &str, attached: bool, reason: Option<String>) {
+        self.shared.metrics.hook(hook, mechanism, attached);
+        self.shared.hook(Hook {
+            hook: hook.to_owned(),
+            mechanism: mechanism.to_owned(),
+            required: false,
+            attached,
+            reason,
+        });
     }
 
     pub(super) fn ready(&self) {

@@ -63,6 +63,10 @@ pub(super) struct Watch {
     /// Files whose interpreter was spoken of.
     told: HashSet<FileId>,
     disagreements: Disagreements,
+    /// Processes whose mod_wsgi's intercept cannot be probed, and why.
+    deaf: BTreeMap<ProcessKey, Vec<String>>,
+    deaf_changed: bool,
+    intercepts_before: usize,
 }
 
 /// Interpreters that describe their layout otherwise than the table has it.
@@ -83,6 +87,9 @@ impl Watch {
             candidates: BTreeMap::new(),
             told: HashSet::new(),
             disagreements: Disagreements::default(),
+            deaf: BTreeMap::new(),
+            deaf_changed: false,
+            intercepts_before: 0,
         };
         watch.probe_installed();
         watch
@@ -105,7 +112,9 @@ impl Watch {
 
     /// Every process of an httpd, parents first.
     pub(super) fn scan(&mut self) -> Vec<Look> {
-        self.scanner.all()
+        let looks = self.scanner.all();
+        self.let_go(&looks);
+        looks
     }
 
     /// Whether a process is still there.
@@ -142,6 +151,7 @@ impl Watch {
             self.probe(target);
         }
         self.hear_reloads(look.reload);
+        self.hear_attempts(look.key, &look.intercepts);
         let python = look
             .python
             .as_ref()
@@ -283,6 +293,11 @@ impl Watch {
             self.controls.unwatch(key.pid);
             return;
         }
+        self.look_soon(key);
+    }
+
+    /// Looks at a process again in a moment: it loads its modules, for the first time or anew.
+    pub(super) fn look_soon(&mut self, key: ProcessKey) {
         let now = Moment::now();
         let candidate = Candidate {
             since: now,
@@ -335,6 +350,7 @@ impl Watch {
     /// be another process's.
     pub(super) fn gone(&mut self, key: ProcessKey) {
         self.candidates.remove(&key.pid);
+        self.deaf_changed |= self.deaf.remove(&key).is_some();
     }
 
     /// What stands on every signal of every watched process.

@@ -9,7 +9,7 @@ use sigblame_tests::{
 };
 
 use super::GLOBAL;
-use crate::support::{assert_frames, findings};
+use crate::support::findings;
 
 /// What the configuration says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,7 @@ pub(crate) fn compare(server: &Httpd, visits: &[Visit], lines: &[&Value]) {
             calls_of.entry(thread).or_default().push((visit, call));
         }
     }
+    let mut different = Vec::new();
     for (thread, mut calls) in calls_of {
         calls.sort_by(|(_, a), (_, b)| at(a).total_cmp(&at(b)));
         let lines = lines_of.remove(&thread).unwrap_or_default();
@@ -117,9 +118,11 @@ pub(crate) fn compare(server: &Httpd, visits: &[Visit], lines: &[&Value]) {
             .collect();
         assert_eq!(lines.len(), calls.len(), "of {what:?}: {lines:#?}");
         for ((visit, call), line) in calls.into_iter().zip(lines) {
-            same(server, visit, call, line);
+            different.extend(same(server, visit, call, line).err());
         }
     }
+    let shown = different.join("\n\n");
+    assert!(different.is_empty(), "{} differ: {shown}", different.len());
     assert!(lines_of.is_empty(), "lines without a call: {lines_of:#?}");
 }
 
@@ -127,53 +130,76 @@ fn at(call: &Value) -> f64 {
     call["at"].as_f64().unwrap()
 }
 
-/// Asserts that a line or a finding is about a call, with everything that is known about it.
-pub(crate) fn same(server: &Httpd, visit: &Visit, call: &Value, line: &Value) {
-    assert_frames(line, call);
-    let (outcome, new) = (&call["outcome"], &line["change"]["new"]);
-    let is_blocked = outcome == "swallowed";
+/// Whether a line or a finding is about a call, with everything that is known about it; else where
+/// the two differ.
+fn same(server: &Httpd, visit: &Visit, call: &Value, line: &Value) -> Result<(), String> {
+    let is_blocked = call["outcome"] == "swallowed";
     let is_handler = call["wanted"]["kind"] == "handler";
-    let mut told = json!({
-        "signal": line["signal"]["number"],
-        "outcome": line["outcome"],
-        "route": if is_handler || is_blocked { &line["route"] } else { &Value::Null },
-        "new": if is_blocked { new } else { &Value::Null },
-        "who": who(line),
-        "interpreter": line["application"]["interpreter"],
-        "version": line["python"]["version"],
-        "blame": line["blame"],
-    });
     let innermost = &call["frames"][0];
     let mut expected = json!({
+        "result": "complete",
+        "frames": call["frames"],
+        "version": visit.answer["python"],
+        "tid": call["tid"],
+        "main": call["tid"] == visit.answer["pid"],
         "signal": call["signals"][0],
         "outcome": if is_blocked { "blocked" } else { "applied" },
-        "route": if is_blocked { json!("intercept") } else if is_handler { json!("signal.signal") } else { Value::Null },
-        "new": if is_blocked { &call["wanted"] } else { &Value::Null },
+        "interpreter": call["interpreter"],
+        "file": innermost["file"],
+        "line": innermost["line"],
+        "function": innermost["function"],
         "who": expected_who(server, visit),
-        // CPython 3.6 does not tell.
-        "interpreter": match &call["interpreter"] {
-            Value::Null => &line["application"]["interpreter"],
-            interpreter => interpreter,
-        },
-        "version": visit.answer["python"],
-        "blame": {
-            "file": innermost["file"], "line": innermost["line"],
-            "function": innermost["function"], "module": line["blame"]["module"],
-        },
     });
-    // A finding has no kind.
-    if let Some(kind) = line.get("kind") {
-        told["kind"] = kind.clone();
-        expected["kind"] = json!(if is_blocked {
+    let mut told = json!({
+        "result": line["python"]["result"],
+        "frames": line["python"]["frames"],
+        "version": line["python"]["version"],
+        "tid": line["thread"]["tid"],
+        "main": line["thread"]["main"],
+        "signal": line["signal"]["number"],
+        "outcome": line["outcome"],
+        "interpreter": line["application"]["interpreter"],
+        "file": line["blame"]["file"],
+        "line": line["blame"]["line"],
+        "function": line["blame"]["function"],
+        "who": who(line),
+    });
+    let mut also = |key: &str, wanted: Value, is: &Value| {
+        expected[key] = wanted;
+        told[key] = is.clone();
+    };
+    if is_blocked {
+        also("route", json!("intercept"), &line["route"]);
+        also("new", call["wanted"].clone(), &line["change"]["new"]);
+    } else if is_handler {
+        also("route", json!("signal.signal"), &line["route"]);
+    }
+    // A finding has none.
+    if let Some(is) = line.get("kind") {
+        let kind = if is_blocked {
             "blocked-attempt"
         } else {
             "registration"
-        });
-        told["origin"] = line["origin"].clone();
-        expected["origin"] = json!("application");
+        };
+        also("kind", json!(kind), is);
+        also("origin", json!("application"), &line["origin"]);
+    }
+    // CPython 3.6 does not tell.
+    if call["interpreter"].is_null() {
+        expected["interpreter"] = told["interpreter"].clone();
     }
     let Mount { path, mpm, .. } = visit.mount;
-    assert_eq!(told, expected, "{mpm:?} {path}/{}: {line:#}", visit.way);
+    let mut different = format!("{mpm:?} {path}/{} SIG {}:", visit.way, call["signals"][0]);
+    for (key, wanted) in expected.as_object().unwrap() {
+        if told[key] != *wanted {
+            different += &format!("\n  {key}: {} and not {wanted}", told[key]);
+        }
+    }
+    if told == expected {
+        Ok(())
+    } else {
+        Err(different)
+    }
 }
 
 /// What a line or a finding says about who it was.
@@ -275,7 +301,7 @@ pub(crate) fn compare_findings(agent: &Agent, server: &Httpd, visits: &[Visit]) 
         // Where there are several calls it is not known which one is shown.
         if expected[&cause] == 1 {
             let (visit, call) = examples[&cause];
-            same(server, visit, call, finding);
+            same(server, visit, call, finding).unwrap();
         }
     }
 }

@@ -35,9 +35,8 @@ pub(super) fn restriction(server: &Server, settings: &Settings) -> (Restriction,
 pub(super) fn problems(server: &Server) -> Vec<String> {
     let problems = server.newest().map(|newest| &newest.problems);
     let problems = problems.into_iter().flatten();
-    problems
-        .map(|problem| format!("{}: {}", problem.place, problem.what))
-        .collect()
+    let problems = problems.map(|problem| format!("{}: {}", problem.place, problem.what));
+    server.unread.iter().cloned().chain(problems).collect()
 }
 
 /// The scripts that may run in a worker: those of its process group.

@@ -5,8 +5,15 @@ use tracing::{info, warn};
 use super::{Watch, named};
 use crate::{
     escape,
-    process::scan::{ReloadTarget, UprobeTarget},
+    process::{
+        ProcessKey,
+        proc::FileId,
+        scan::{InterceptTarget, Look, ReloadTarget, UprobeTarget},
+    },
 };
+
+/// Processes whose mod_wsgi cannot be probed that are remembered: masters are few.
+const DEAF_MAX: usize = 4_096;
 
 impl Watch {
     /// Hears an interpreter start.
@@ -45,5 +52,70 @@ impl Watch {
             Ok(false) => {}
             Err(reason) => warn!(reason, "when a server reads its configuration is not heard"),
         }
+    }
+
+    /// Hears the calls of the intercept of every mod_wsgi that a process maps.
+    pub(super) fn hear_attempts(&mut self, key: ProcessKey, targets: &[InterceptTarget]) {
+        let failed: Vec<String> = targets
+            .iter()
+            .filter_map(|target| {
+                let reason = self.hear_attempts_of(target).err()?;
+                Some(format!("{}: {reason}", target.path.display()))
+            })
+            .collect();
+        // Only what this process maps now counts: its server may have got another mod_wsgi.
+        let was_deaf = self.deaf.remove(&key).is_some();
+        if failed.is_empty() {
+            self.deaf_changed |= was_deaf;
+            return;
+        }
+        self.deaf_changed |= !was_deaf;
+        if self.deaf.len() < DEAF_MAX {
+            self.deaf.insert(key, failed);
+        }
+    }
+
+    fn hear_attempts_of(&mut self, target: &InterceptTarget) -> Result<(), String> {
+        let found = target.found.as_ref().map_err(ToString::to_string)?;
+        let file = (target.file.device, target.file.inode);
+        let path = target.open.path();
+        if self.controls.attach_intercept(file, &path, found.offset)? {
+            let path = target.path.to_string_lossy();
+            let ways: Vec<String> = found.ways.iter().map(ToString::to_string).collect();
+            let by = ways.join(", ");
+            info!(file = %escape::text(&path), by, "watching mod_wsgi's signal intercept");
+        }
+        Ok(())
+    }
+
+    /// Why a process's blocked attempts are not heard; `None` where they are.
+    pub(in crate::run) fn deaf(&self, key: ProcessKey) -> Option<&[String]> {
+        self.deaf.get(&key).map(Vec::as_slice)
+    }
+
+    /// How many files have their intercept probed, and why others have not; `None` where nothing
+    /// has changed since the last time.
+    pub(in crate::run) fn intercepts(&mut self) -> Option<(usize, Vec<String>)> {
+        let probed = self.controls.intercepts();
+        if !std::mem::take(&mut self.deaf_changed) && probed == self.intercepts_before {
+            return None;
+        }
+        self.intercepts_before = probed;
+        let mut reasons: Vec<String> = self.deaf.values().flatten().cloned().collect();
+        reasons.sort();
+        reasons.dedup();
+        Some((probed, reasons))
+    }
+
+    /// Lets go of the intercepts of files that nobody maps any more.
+    pub(super) fn let_go(&mut self, looks: &[Look]) {
+        let mapped: Vec<FileId> = looks
+            .iter()
+            .flat_map(|look| look.intercepts.iter().map(|target| target.file))
+            .collect();
+        self.controls.retain_intercepts(|(device, inode)| {
+            let is_file = |file: &FileId| (file.device, file.inode) == (device, inode);
+            mapped.iter().any(is_file)
+        });
     }
 }

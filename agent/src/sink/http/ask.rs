@@ -60,9 +60,15 @@ impl Shared {
             .take()
     }
 
-    /// One more way of attaching a hook was tried.
+    /// What became of one way of attaching a hook, by now.
     pub fn hook(&self, hook: Hook) {
-        self.hooks().push(hook);
+        let mut hooks = self.hooks();
+        let is_this =
+            |known: &&mut Hook| (&known.hook, &known.mechanism) == (&hook.hook, &hook.mechanism);
+        match hooks.iter_mut().find(is_this) {
+            Some(known) => *known = hook,
+            None => hooks.push(hook),
+        }
     }
 
     fn hooks(&self) -> MutexGuard<'_, Vec<Hook>> {
