@@ -17,7 +17,8 @@ LOCKED_LIBC = ctypes.PyDLL(None)
 LIBC.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
 LIBC.signal.restype = ctypes.c_void_p
 # Whether mod_wsgi has put its own object there, by Python's own word: what sigblame has to say, too.
-INTERCEPTED = type(signal.signal).__name__ == "SignalIntercept"
+# That is a `SignalIntercept`; a test may have given it another name.
+INTERCEPTED = type(signal.signal).__name__.endswith("Intercept")
 # What an import script did in this interpreter.
 IMPORTED = []
 
@@ -44,8 +45,8 @@ def wanted(handler):
     if handler in (0, 1):
         kind = "ignore" if handler else "default"
         return {"kind": kind, "owner": None, "symbol": None}
-    function = getattr(handler, "__func__", handler)
-    code = getattr(function, "__code__", None)
+    # A bound method has its function's, but is no function.
+    code = None if hasattr(handler, "__func__") else getattr(handler, "__code__", None)
     if code is None:
         return {"kind": "handler", "owner": None, "symbol": type(handler).__name__}
     # The qualified name is there from 3.11 on.
