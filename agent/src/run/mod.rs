@@ -381,12 +381,12 @@ impl Agent {
 }
 
 fn settings(config: &Config) -> Settings {
-    let restriction = match config.policy.restrict_signal {
-        RestrictSignal::Auto | RestrictSignal::On => Restriction::On,
-        RestrictSignal::Off => Restriction::Off,
-    };
     Settings {
-        restriction: Some(restriction),
+        restriction: match config.policy.restrict_signal {
+            RestrictSignal::Auto => None,
+            RestrictSignal::On => Some(Restriction::On),
+            RestrictSignal::Off => Some(Restriction::Off),
+        },
         clock: clock::wall(),
     }
 }
