@@ -190,17 +190,25 @@ fn same(server: &Httpd, visit: &Visit, call: &Value, line: &Value) -> Result<(),
         expected["interpreter"] = told["interpreter"].clone();
     }
     let Mount { path, mpm, .. } = visit.mount;
-    let mut different = format!("{mpm:?} {path}/{} SIG {}:", visit.way, call["signals"][0]);
-    for (key, wanted) in expected.as_object().unwrap() {
-        if told[key] != *wanted {
-            different += &format!("\n  {key}: {} and not {wanted}", told[key]);
-        }
+    for (who, all) in [
+        (who(line), &mut told),
+        (expected_who(server, visit), &mut expected),
+    ] {
+        let mut who = who.as_object().unwrap().clone();
+        all.as_object_mut().unwrap().append(&mut who);
     }
-    if told == expected {
-        Ok(())
-    } else {
-        Err(different)
+    let different: String = expected
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(key, wanted)| told[*key] != **wanted)
+        .map(|(key, wanted)| format!("\n  {key}: {} and not {wanted}", told[key]))
+        .collect();
+    if different.is_empty() {
+        return Ok(());
     }
+    let (way, signal) = (visit.way, &call["signals"][0]);
+    Err(format!("{mpm:?} {path}/{way}, signal {signal}:{different}"))
 }
 
 /// What a line or a finding says about who it was.
