@@ -87,7 +87,7 @@ fn run(args: &RunArgs, rung: Option<&str>) -> Result<ExitCode> {
     check_processes(&config.proc_root)?;
     let loop_args = args.clone();
     let output = Output::Findings(config.log.format);
-    runtime()?.block_on(async move {
+    wait_for(async move {
         // The port first: a second agent stops before it touches the kernel.
         let listener = http::bind(config.web.listen_address).await?;
         let shared = http::Shared::new(Metrics::new()?, Store::new(config.findings.keep));
@@ -151,7 +151,7 @@ fn trace(args: &TraceArgs, rung: Option<&str>) -> Result<ExitCode> {
         all: args.all,
     };
     let reload = args.clone();
-    runtime()?.block_on(async move {
+    wait_for(async move {
         let shared = http::Shared::new(Metrics::new()?, Store::new(1));
         let probe = load::load(&layout::raw(), rung)?;
         let tell = Tell::new(shared, output, colour(io::stdout().is_terminal()));
@@ -261,6 +261,15 @@ fn print(text: &str) -> Result<()> {
 
 fn start_log(settings: Log) -> Result<()> {
     log::start(settings, colour(io::stderr().is_terminal())).map_err(anyhow::Error::msg)
+}
+
+/// Runs until the work is done. A file that hangs does not hold up the end: whoever reads it then
+/// goes with the process.
+fn wait_for<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
 }
 
 /// One thread for the loop, one for the endpoints: a slow reader of `/metrics` does not hold up

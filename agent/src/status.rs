@@ -5,6 +5,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 mod text;
+mod words;
 
 use std::net::SocketAddr;
 

@@ -29,4 +29,5 @@ mod restrict_off;
 mod restriction;
 mod server;
 mod short_lived;
+mod status;
 mod support;

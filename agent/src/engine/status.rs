@@ -2,6 +2,8 @@
 //! `sigblame status` share it. Pure; made on demand, so that it costs nothing per event.
 
 mod facts;
+#[cfg(test)]
+pub(crate) mod sample;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -107,7 +109,8 @@ pub struct Server {
     pub config: Option<String>,
     /// `on` or `off`: the restriction in force.
     pub restrict_signal: String,
-    /// Where that was read: `file:line`, `default` or `configuration` (sigblame's own).
+    /// Where that was read: `file:line`, `default`, `configuration` (sigblame's own), or `assumed`
+    /// while the server's configuration is not known.
     pub restrict_signal_from: String,
     /// What of the configuration could not be read or made sense of.
     pub problems: Vec<String>,
@@ -146,6 +149,10 @@ pub struct Worker {
     pub server: String,
     /// The `WSGIDaemonProcess` group, where it is known.
     pub process_group: Option<String>,
+    /// `on` or `off`: the restriction in its interpreters, where no section names one of them.
+    pub restrict_signal: String,
+    /// As in [`Server::restrict_signal_from`].
+    pub restrict_signal_from: String,
     /// What may run in it, where that is known.
     pub applications: Vec<ApplicationRef>,
     /// In which container it runs.

@@ -7,6 +7,7 @@ mod ask;
 mod budget;
 mod clock;
 mod configurations;
+mod error_logs;
 mod garbled;
 mod keep;
 mod looks;
@@ -31,8 +32,8 @@ use tracing::{error, info, warn};
 
 pub use self::tell::{Output, Tell};
 use self::{
-    ask::Questions, budget::Budget, configurations::Configurations, garbled::Garbled, keep::Keep,
-    unwound::Unwound, watch::Watch,
+    ask::Questions, budget::Budget, configurations::Configurations, error_logs::ErrorLogs,
+    garbled::Garbled, keep::Keep, unwound::Unwound, watch::Watch,
 };
 use crate::{
     capture::Input,
@@ -69,6 +70,7 @@ pub struct Agent {
     stacks_budget: Budget,
     unwound: Unwound,
     configurations: Configurations,
+    error_logs: ErrorLogs,
     /// The ring was empty when it was left.
     drained: bool,
     /// Bytes that were read since it was.
@@ -105,6 +107,7 @@ impl Agent {
             stacks_budget: Budget::of_stacks(),
             unwound: Unwound::new(&config.proc_root),
             configurations: Configurations::new(&config.proc_root),
+            error_logs: ErrorLogs::new(&config.proc_root),
             drained: true,
             backlog: 0,
             stale: false,
@@ -358,6 +361,7 @@ impl Agent {
         let exempt = self.watch.exempt();
         self.tell.exempt(exempt.saturating_sub(self.exempt_before));
         self.exempt_before = exempt;
+        self.read_error_logs();
         self.tell.tick(&self.engine, &self.watch);
         if let Some((probed, failed)) = self.watch.intercepts() {
             self.tell.intercepts(probed, &failed);

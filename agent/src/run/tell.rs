@@ -99,6 +99,12 @@ impl Tell {
         self.row(INTERCEPT, "uprobe", attached, reason);
     }
 
+    /// Whether error logs are read in the probe's place, and which cannot be.
+    pub(super) fn error_logs(&self, is_read: bool, reasons: &[String]) {
+        let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+        self.row(INTERCEPT, "error-log", is_read, reason);
+    }
+
     /// Changes a row of the hooks.
     fn row(&self, hook: &str, mechanism: &str, attached: bool, reason: Option<String>) {
         self.shared.metrics.hook(hook, mechanism, attached);

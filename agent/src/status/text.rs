@@ -7,7 +7,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::standing::{Siblings, is_telling};
+use super::{
+    standing::{Siblings, is_telling},
+    words::{self, count, stands, why},
+};
 use crate::{
     engine::status::{Report, Server, SignalStatus, Worker},
     escape,
@@ -120,12 +123,7 @@ impl Page {
         if let Some(config) = &server.config {
             self.fact("config", &escape::text(config));
         }
-        let from = match server.restrict_signal_from.as_str() {
-            "default" => "by default".to_owned(),
-            "configuration" => "by sigblame's configuration".to_owned(),
-            place => format!("by {}", escape::text(place)),
-        };
-        let restriction = format!("{}, {from}", escape::text(&server.restrict_signal));
+        let restriction = words::restriction(&server.restrict_signal, &server.restrict_signal_from);
         self.fact("restriction", &restriction);
         for problem in &server.problems {
             let problem = self.paint.with(YELLOW, escape::text(problem));
@@ -137,7 +135,7 @@ impl Page {
             self.fact("workers", &"none yet");
         }
         for group in &groups {
-            self.group(group);
+            self.group(group, &server.restrict_signal);
         }
     }
 
@@ -161,7 +159,7 @@ impl Page {
         }
     }
 
-    fn group(&mut self, group: &Siblings<'_>) {
+    fn group(&mut self, group: &Siblings<'_>, restriction: &str) {
         let mut title = escape::text(group.role).to_string();
         if let Some(name) = group.process_group {
             let _ = write!(title, " {}", escape::text(name));
@@ -169,6 +167,10 @@ impl Page {
         let number = count(group.workers.len(), "worker");
         let _ = writeln!(self.out, "  {}: {number}", self.paint.with(BOLD, title));
         let worker = group.workers.first();
+        if let Some(worker) = worker.filter(|worker| worker.restrict_signal != restriction) {
+            let own = words::restriction(&worker.restrict_signal, &worker.restrict_signal_from);
+            let _ = writeln!(self.out, "    restriction {own}");
+        }
         for application in worker.into_iter().flat_map(|worker| &worker.applications) {
             let name = application.group.as_deref().unwrap_or("an application");
             let script = application.script.as_deref().unwrap_or("a script");
@@ -195,7 +197,7 @@ impl Page {
         if !alike.is_empty() {
             let last = alike.len() - 1;
             for (at, process) in alike.iter_mut().enumerate() {
-                process.push_str(if at < last { ";" } else { ": as set" });
+                process.push_str(if at < last { ";" } else { ": untouched" });
             }
             self.wrapped("    ", "    ", &alike);
         }
@@ -230,13 +232,15 @@ impl Page {
         }
         let mut parts: Vec<String> = sets
             .into_iter()
-            .map(|(by, names)| format!("{} {by}", escape::text(&names.join(" "))))
+            .map(|(by, names)| format!("{by} {}", escape::text(&names.join(" "))))
             .collect();
         if default > 0 {
-            parts.push(format!("{default} others default"));
+            parts.push(format!("the other {default} default"));
         }
         if unknown > 0 {
-            parts.push(format!("{unknown} unknown: nobody has looked yet"));
+            parts.push(format!(
+                "the other {unknown} unknown: nobody has looked yet"
+            ));
         }
         let last = parts.len().saturating_sub(1);
         for part in parts.iter_mut().take(last) {
@@ -246,38 +250,43 @@ impl Page {
             .iter()
             .flat_map(|part| part.split(' ').map(str::to_owned))
             .collect();
-        self.wrapped("    as set: ", "      ", &words);
+        self.wrapped("    untouched: ", "      ", &words);
     }
 
-    /// The signals that somebody should look at, two lines each.
+    /// The signals that somebody should look at: those of one cause together, two lines each.
     fn standing_out(&mut self, signals: &[(&SignalStatus, Option<&SignalStatus>)]) {
+        let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
         for (signal, other) in signals {
-            let name = format!("{:<8}", escape::text(&signal.name).to_string());
-            let mut line = format!("      {} {}", self.paint.with(BOLD, name), stands(signal));
-            if let Some(taken) = &signal.taken_by {
-                let _ = write!(
-                    line,
-                    "  {} {} for {}",
-                    grade(taken.severity, self.paint),
-                    escape::text(&taken.rule),
-                    self.age(&taken.since)
-                );
-            } else {
-                let _ = write!(line, "  {}", self.paint.with(YELLOW, why(signal, *other)));
-            }
-            let _ = writeln!(self.out, "{line}");
-            let blamed = signal
-                .taken_by
-                .as_ref()
-                .and_then(|taken| blame(&taken.blame));
-            if let Some(blamed) = blamed {
-                let _ = writeln!(
-                    self.out,
-                    "               {} {blamed}",
-                    self.paint.with(DIM, "by")
-                );
+            let cause = self.cause(signal, *other);
+            match causes.iter_mut().find(|(known, _)| *known == cause) {
+                Some((_, names)) => names.push(&signal.name),
+                None => causes.push((cause, vec![&signal.name])),
             }
         }
+        for (cause, names) in causes {
+            let names = escape::text(&names.join(" ")).to_string();
+            let names = self.paint.with(BOLD, names);
+            let _ = writeln!(self.out, "      {names}: {cause}");
+        }
+    }
+
+    /// What stands on a signal, why that is worth a look, and who did it.
+    fn cause(&self, signal: &SignalStatus, other: Option<&SignalStatus>) -> String {
+        let Some(taken) = &signal.taken_by else {
+            let why = self.paint.with(YELLOW, why(signal, other));
+            return format!("{}  {why}", stands(signal));
+        };
+        let mut out = format!(
+            "{}  {} {} for {}",
+            stands(signal),
+            grade(taken.severity, self.paint),
+            escape::text(&taken.rule),
+            self.age(&taken.since)
+        );
+        if let Some(blamed) = blame(&taken.blame) {
+            let _ = write!(out, "\n        {} {blamed}", self.paint.with(DIM, "by"));
+        }
+        out
     }
 
     /// Every signal, a line each.
@@ -288,13 +297,15 @@ impl Page {
     ) {
         for signal in signals {
             let found = standing_out.iter().find(|(s, _)| s.number == signal.number);
-            if let Some(found) = found {
-                self.standing_out(&[*found]);
+            if let Some((_, other)) = found {
+                let name = escape::text(&signal.name).to_string();
+                let name = self.paint.with(BOLD, format_args!("{name:<11}"));
+                let _ = writeln!(self.out, "      {name} {}", self.cause(signal, *other));
                 continue;
             }
             let flags = escape::text(&signal.flags.join(" ")).to_string();
             let line = format!(
-                "      {:<8} {}  {}",
+                "      {:<11} {}  {}",
                 escape::text(&signal.name).to_string(),
                 stands(signal),
                 self.paint.with(DIM, flags)
@@ -324,49 +335,7 @@ impl Page {
         let _ = writeln!(self.out, "{line}");
     }
 
-    /// How long ago that was, to one unit.
     fn age(&self, time: &str) -> String {
-        let then: Option<Timestamp> = time.parse().ok();
-        let Some((now, then)) = self.now.zip(then) else {
-            return "?".to_owned();
-        };
-        let seconds = now.as_second().saturating_sub(then.as_second()).max(0);
-        match seconds {
-            0..120 => format!("{seconds} s"),
-            120..7_200 => format!("{} min", seconds / 60),
-            7_200..172_800 => format!("{} h", seconds / 3_600),
-            _ => format!("{} d", seconds / 86_400),
-        }
-    }
-}
-
-/// What stands on a signal: an owner and a symbol, or a word.
-fn stands(signal: &SignalStatus) -> String {
-    match (signal.kind.as_str(), &signal.owner, &signal.symbol) {
-        ("handler", Some(owner), Some(symbol)) => {
-            format!("{}!{}", escape::text(owner), escape::text(symbol))
-        }
-        ("handler", Some(owner), None) => escape::text(owner).to_string(),
-        ("handler", None, _) => "code of no known file".to_owned(),
-        ("ignore", ..) => "ignored".to_owned(),
-        (kind, ..) => escape::text(kind).to_string(),
-    }
-}
-
-/// Why a signal without a finding stands out.
-fn why(signal: &SignalStatus, other: Option<&SignalStatus>) -> String {
-    match other {
-        Some(other) => format!("in its siblings {}", stands(other)),
-        None if signal.kind == "handler" => {
-            "no open finding: set before sigblame came, or allowed".to_owned()
-        }
-        None => "a server's process has it otherwise".to_owned(),
-    }
-}
-
-fn count(number: usize, noun: &str) -> String {
-    match number {
-        1 => format!("1 {noun}"),
-        _ => format!("{number} {noun}s"),
+        words::age(self.now, time)
     }
 }

@@ -3,7 +3,7 @@
 use super::Counts;
 use crate::{
     event::{Action, Code, Signal},
-    httpd::{Configuration, GLOBAL},
+    httpd::{Configuration, GLOBAL, InForce},
     policy::{Settings, finding::ApplicationRef, report, rules::Restriction},
     process::{
         Container, Role,
@@ -25,10 +25,39 @@ pub(super) fn is_known(process: &Process) -> bool {
     Signal::all().filter(set).count() >= SET_BY_HTTPD
 }
 
-/// The restriction in force where no section says otherwise, and where that is written.
+/// The restriction in force in a server where no section says otherwise, and where that is
+/// written: see [`crate::policy::finding::ServerRef`].
 pub(super) fn restriction(server: &Server, settings: &Settings) -> (Restriction, String) {
-    let said = server.newest().map(|newest| newest.restriction(None, None));
-    report::in_force(said.as_ref(), settings.restriction)
+    let own = server.newest().map(|newest| newest.restriction(None, None));
+    report::in_force(own.as_ref(), settings.restriction)
+}
+
+/// The same in a worker, by its process group and the configuration that it was made under.
+pub(super) fn workers_restriction(
+    server: &Server,
+    process: &Process,
+    settings: &Settings,
+) -> (Restriction, String) {
+    let own = server.configuration(process.generation).map(|known| {
+        let group = group(process, known);
+        match &group {
+            // Never restricted, whatever the directive says.
+            Some(name) if process.role == Role::ServiceScript => InForce {
+                on: false,
+                place: known.daemon(name).map(|group| group.place.clone()),
+            },
+            group => known.restriction(group.as_deref(), None),
+        }
+    });
+    report::in_force(own.as_ref(), settings.restriction)
+}
+
+/// What the configuration calls a worker's process group; the empty name is embedded mode.
+fn group(process: &Process, configuration: &Configuration) -> Option<String> {
+    match process.role {
+        Role::Embedded => Some(String::new()),
+        _ => process.process_group(Some(configuration)),
+    }
 }
 
 /// What of the configuration could not be read or made sense of.
@@ -41,24 +70,12 @@ pub(super) fn problems(server: &Server) -> Vec<String> {
 
 /// The scripts that may run in a worker: those of its process group.
 pub(super) fn applications(server: &Server, process: &Process) -> Vec<ApplicationRef> {
-    let configuration = server.configuration(process.generation);
-    configuration.map_or_else(Vec::new, |configuration| {
-        let group = process.process_group(Some(configuration));
-        scripts(configuration, process.role, group)
-    })
-}
-
-/// Scripts and imported scripts, each once.
-pub(super) fn scripts(
-    configuration: &Configuration,
-    role: Role,
-    process_group: Option<String>,
-) -> Vec<ApplicationRef> {
-    // The empty name is embedded mode.
-    let wanted = match (role, process_group) {
-        (Role::Embedded, _) => String::new(),
-        (_, Some(group)) => group,
-        _ => return Vec::new(),
+    let Some(configuration) = server.configuration(process.generation) else {
+        return Vec::new();
+    };
+    // Of a daemon that nobody knows the group of, nobody knows the scripts.
+    let Some(wanted) = group(process, configuration) else {
+        return Vec::new();
     };
     let mounted = configuration.scripts.iter().map(|script| {
         let group = script.process_group.as_deref();

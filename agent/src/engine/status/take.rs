@@ -68,13 +68,17 @@ impl Engine {
     }
 
     fn worker(&self, process: &Process, server: &server::Server, taken: &Taken<'_>) -> Worker {
+        let configuration = server.configuration(process.generation);
+        let (restriction, from) = facts::workers_restriction(server, process, self.settings());
         Worker {
             pid: process.key.pid,
             ns_pid: process.ns_pid,
             started: started(process.key, self.settings().clock),
             role: process.role.name().to_owned(),
             server: server.name.clone(),
-            process_group: process.process_group(server.configuration(process.generation)),
+            process_group: process.process_group(configuration),
+            restrict_signal: restriction.name().to_owned(),
+            restrict_signal_from: from,
             applications: facts::applications(server, process),
             container: facts::container(&self.table, server, process),
             signals: signals(process, taken),

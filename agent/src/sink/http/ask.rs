@@ -10,14 +10,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Serialize;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     time,
 };
 
@@ -33,6 +32,10 @@ const QUEUE: usize = 32;
 /// How long an answer may take. The loop is away for some tens of milliseconds at most, while it
 /// looks at every process of the host.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+const STOPPING: &str = "sigblame is stopping";
+const TOO_MANY: &str = "too many ask for the status at once; ask again in a second";
+const BUSY: &str = "sigblame is too busy to answer within 5 seconds; ask again";
 
 /// Where questions are left and fetched.
 pub(super) struct Desk {
@@ -75,19 +78,22 @@ impl Shared {
         self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn snapshot(&self) -> Result<Arc<Snapshot>, Response> {
-        let busy = |sentence: &str| Err(fail(StatusCode::SERVICE_UNAVAILABLE, sentence));
+    /// What the loop knows now, or one sentence on why nobody can tell.
+    async fn snapshot(&self) -> Result<Arc<Snapshot>, String> {
         if let Some(reason) = self.waiting().as_deref() {
-            return busy(&format!("sigblame is not ready: {reason}"));
+            return Err(format!("sigblame is not ready: {reason}"));
         }
         let (question, answer) = oneshot::channel();
-        if self.desk.sender.try_send(question).is_err() {
-            return busy("too many ask for the status at once; ask again in a second");
-        }
+        self.desk
+            .sender
+            .try_send(question)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => TOO_MANY.to_owned(),
+                TrySendError::Closed(_) => STOPPING.to_owned(),
+            })?;
         match time::timeout(PATIENCE, answer).await {
-            Ok(Ok(snapshot)) => Ok(snapshot),
-            Ok(Err(_)) => busy("sigblame is stopping"),
-            Err(_) => busy("sigblame is too busy to answer within 5 seconds; ask again"),
+            Ok(answer) => answer.map_err(|_| STOPPING.to_owned()),
+            Err(_) => Err(BUSY.to_owned()),
         }
     }
 }
@@ -119,9 +125,8 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
             agent: &shared.agent,
             hooks: &shared.hooks(),
             servers: &snapshot.servers,
-        })
-        .into_response(),
-        Err(response) => response,
+        }),
+        Err(sentence) => fail(StatusCode::SERVICE_UNAVAILABLE, &sentence),
     }
 }
 
@@ -135,6 +140,6 @@ pub(super) async fn workers(State(shared): State<Arc<Shared>>) -> Response {
         Ok(snapshot) => respond(&WorkersBody {
             workers: &snapshot.workers,
         }),
-        Err(response) => response,
+        Err(sentence) => fail(StatusCode::SERVICE_UNAVAILABLE, &sentence),
     }
 }
