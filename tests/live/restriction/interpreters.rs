@@ -76,12 +76,17 @@ fn each_interpreter_has_the_word_of_its_section() {
             .restrict(on)
             .directive("</WSGIInterpreterOptions>");
     }
+    let application = builder.app_dir().join("application.py");
+    let application = std::fs::read_to_string(application).unwrap();
     for at in &INTERPRETERS {
         let place = match at.process_group {
             Some(group) => Place::daemon(group, at.application_group),
             None => Place::embedded(at.application_group),
         };
-        builder = builder.script(at.path, "application.py", &place);
+        // A script of its own tells the interpreters of a process apart.
+        let script = format!("{}.py", at.path.trim_start_matches('/'));
+        builder = builder.file(&script, &application).unwrap();
+        builder = builder.script(at.path, &script, &place);
     }
     let server = builder.start().unwrap();
     let visits: Vec<_> = INTERPRETERS.iter().map(|at| go(&server, at)).collect();
