@@ -275,9 +275,7 @@ fn rule(visit: &Visit, call: &Value) -> Option<&'static str> {
         "slipped" if is_slip && !is_main => Some("secondary-thread"),
         // What stands already is no finding.
         "set" if call["wanted"]["kind"] == "default" => None,
-        "set" | "slipped" if is_slip || visit.way != "imported" => {
-            (visit.way != "give_back").then_some("outside-import-script")
-        }
+        "set" if visit.way != "imported" => Some("outside-import-script"),
         "set" if is_handler && !runs_handlers => Some("never-dispatched"),
         _ => None,
     }
