@@ -11,12 +11,18 @@ pub mod error_log;
 mod executed;
 pub mod files;
 pub mod follow;
+#[cfg(test)]
+pub(crate) mod fuzzing;
+#[cfg(test)]
+mod golden_tests;
 mod includes;
 mod lines;
 mod macros;
 mod nesting;
 mod paths;
 pub mod program;
+#[cfg(test)]
+mod property_tests;
 pub mod reader;
 mod scripts;
 mod sections;

@@ -7,7 +7,7 @@
 use super::{
     Configuration, Place, Script,
     directives::{self, Mounted, Said, Scoped},
-    sections::{Counts, Rank},
+    sections::{Counts, Rank, Scope},
     servers,
     source::{Kind, Problems, Source},
 };
@@ -15,8 +15,12 @@ use super::{
 /// How many values a name may have before nobody can tell.
 const VALUES_MAX: usize = 8;
 
+/// Virtual hosts that a script of the main server is looked at in.
+const HOSTS_MAX: usize = 64;
+/// Mounts of other scripts that are looked at.
+const OTHERS_MAX: usize = 64;
 /// Bytes of sections' paths that are compared with scripts.
-const WORK_MAX: usize = 256 << 20;
+const WORK_MAX: usize = 64 << 20;
 
 impl Said {
     /// What was said, as a whole.
@@ -31,9 +35,11 @@ impl Said {
         let mut scripts = Vec::with_capacity(self.scripts.len());
         let scopes = self.scoped.iter().flat_map(|scoped| &scoped.scopes);
         let cost: usize = scopes.map(|scope| scope.cost()).sum();
+        let hosts = self.servers.len().min(HOSTS_MAX);
         let mut work = WORK_MAX;
-        for mounted in &self.scripts {
-            match work.checked_sub(cost) {
+        for (at, mounted) in self.scripts.iter().enumerate() {
+            let hosts = if mounted.server == 0 { hosts } else { 1 };
+            match work.checked_sub(cost.saturating_mul(hosts)) {
                 Some(rest) if !source.is_late() => work = rest,
                 _ => {
                     let what = "this script and those behind it are left out: it took too long";
@@ -41,7 +47,7 @@ impl Said {
                     break;
                 }
             }
-            scripts.push(self.placed(mounted, source));
+            scripts.push(self.placed(mounted, &self.scripts[..at], source));
         }
         for import in &self.import_scripts {
             let name = &import.process_group;
@@ -66,51 +72,73 @@ impl Said {
         }
     }
 
-    fn placed(&self, mounted: &Mounted, source: &mut dyn Source) -> Script {
+    fn placed(&self, mounted: &Mounted, before: &[Mounted], source: &mut dyn Source) -> Script {
         let file = &mounted.file;
         let is_directory = file.ends_with('/') || source.kind(file) == Some(Kind::Directory);
-        let (main, server) = (&self.servers[0], &self.servers[mounted.server]);
-        let mut process = Values::new(
-            server
-                .process_group
-                .as_ref()
-                .or(main.process_group.as_ref()),
-        );
-        let own = server.application_group.as_ref();
-        let mut application = Values::new(own.or(main.application_group.as_ref()));
-        let mut is_dispatched = main.is_dispatched || server.is_dispatched;
+        let script = Known {
+            mounted,
+            is_directory,
+            // The first mount that fits takes the request: what lies below an earlier one is not ours.
+            others: (before.iter())
+                .filter(|other| other.server == mounted.server)
+                .filter_map(|other| other.mount.as_deref())
+                .take(OTHERS_MAX)
+                .collect(),
+        };
+        // Virtual hosts have the main server's scripts, too.
+        let (servers, is_whole) = match mounted.server {
+            0 => (
+                0..self.servers.len().min(HOSTS_MAX),
+                self.servers.len() <= HOSTS_MAX,
+            ),
+            server => (server..server + 1, true),
+        };
+        let mut groups = servers.map(|server| self.groups(&script, server));
+        let (mut process_group, mut application_group) = groups.next().unwrap_or_default();
+        for (process, application) in groups {
+            process_group = process_group.filter(|name| Some(name) == process.as_ref());
+            application_group = application_group.filter(|name| Some(name) == application.as_ref());
+        }
+        Script {
+            file: file.clone(),
+            process_group: process_group.filter(|_| is_whole),
+            application_group: application_group.filter(|_| is_whole),
+            place: Place::clone(&mounted.place),
+        }
+    }
+
+    /// Process and application group of a script in a server; `None` where only a request tells.
+    fn groups(&self, script: &Known<'_>, server: usize) -> (Option<String>, Option<String>) {
+        let mounted = script.mounted;
+        let (main, own) = (&self.servers[0], &self.servers[server]);
+        let process = own.process_group.as_ref();
+        let application = own.application_group.as_ref();
+        let mut process = Values::new(process.or(main.process_group.as_ref()));
+        let mut application = Values::new(application.or(main.application_group.as_ref()));
+        let mut is_dispatched = main.is_dispatched || own.is_dispatched;
         for scoped in &self.scoped {
-            if scoped.server != 0 && scoped.server != mounted.server {
+            if scoped.server != 0 && scoped.server != server {
                 continue;
             }
-            let counts = scoped
-                .scopes
-                .iter()
-                .map(|scope| scope.counts(file, is_directory, mounted.mount.as_deref()))
-                .min()
-                .unwrap_or(Counts::Always);
+            let counts = scoped.scopes.iter().map(|scope| script.counts(scope));
+            let counts = counts.min().unwrap_or(Counts::Always);
             process.set(scoped.process_group.as_ref(), counts);
             application.set(scoped.application_group.as_ref(), counts);
             is_dispatched |= scoped.is_dispatched && counts != Counts::Never;
         }
+        process.own(mounted.process_group.as_ref());
+        application.own(mounted.application_group.as_ref());
         if is_dispatched {
             (process.is_open, application.is_open) = (true, true);
         }
-        process.own(mounted.process_group.as_ref());
-        application.own(mounted.application_group.as_ref());
-        let mount = mounted.mount.as_deref().filter(|_| !is_directory);
-        Script {
-            file: file.clone(),
-            process_group: process.one(|name| match name {
-                Some(name) => self.expanded(name, mounted.server, mount),
-                None => Some(String::new()),
-            }),
-            application_group: application.one(|name| {
-                let name = name.map_or("%{RESOURCE}", |name| name);
-                self.expanded(name, mounted.server, mount)
-            }),
-            place: Place::clone(&mounted.place),
-        }
+        let mount = mounted.mount.as_deref().filter(|_| !script.is_directory);
+        let process = process.one(|name| match name {
+            Some(name) => self.expanded(name, server, mount),
+            None => Some(String::new()),
+        });
+        let application =
+            application.one(|name| self.expanded(name.unwrap_or("%{RESOURCE}"), server, mount));
+        (process, application)
     }
 
     /// `None` where only a request tells.
@@ -147,6 +175,23 @@ impl Said {
 fn order(scoped: &Scoped) -> (Option<Rank>, bool) {
     let rank = scoped.scopes.iter().map(|scope| scope.rank()).max();
     (rank, scoped.server != 0)
+}
+
+/// A script, and what is known of it before its sections are.
+struct Known<'s> {
+    mounted: &'s Mounted,
+    is_directory: bool,
+    others: Vec<&'s str>,
+}
+
+impl Known<'_> {
+    fn counts(&self, scope: &Scope) -> Counts {
+        let mount = self.mounted.mount.as_deref();
+        match scope.counts(&self.mounted.file, self.is_directory, mount) {
+            Counts::Sometimes if scope.belongs_to(&self.others) => Counts::Never,
+            counts => counts,
+        }
+    }
 }
 
 /// What a name may be; more than one value where a request tells.

@@ -99,7 +99,7 @@ fn scripts_run_where_mod_wsgi_runs_them() {
         (
             "WSGIProcessGroup d\n<VirtualHost *:80>\nServerName b.org\nWSGIApplicationGroup %{SERVER}\n\
              WSGIScriptAlias / /s/a\n</VirtualHost>\nWSGIScriptAlias / /s/a",
-            "d b.org, d a.org|",
+            "d b.org, d ?",
         ),
         (
             "<VirtualHost *:8080>\nWSGIScriptAlias /x /s/a\n</VirtualHost>",
@@ -131,7 +131,18 @@ fn scripts_run_where_mod_wsgi_runs_them() {
         (
             "<VirtualHost *>\n<Directory />\nWSGIProcessGroup d\n</Directory>\n</VirtualHost>\n\
              WSGIScriptAlias / /s/a",
-            " a.org|",
+            "? a.org|",
+        ),
+        (
+            "WSGIScriptAlias /x /s/x\nWSGIScriptAlias / /s/a\nWSGIScriptAlias /y /s/y\n\
+             <Location /x>\nWSGIProcessGroup x\n</Location>",
+            "x a.org|/x,  a.org|,  a.org|/y",
+        ),
+        // Each virtual host has the main server's scripts.
+        (
+            "WSGIScriptAlias /x /s/x\n<VirtualHost *:80>\nServerName b.org\n\
+             WSGIApplicationGroup b\n</VirtualHost>",
+            " ?",
         ),
         ("WSGIDispatchScript /s/d\nWSGIScriptAlias / /s/a", "? ?"),
         (

@@ -5,8 +5,12 @@
 //! `wsgi_setup_socket`: `mod_wsgi.c` of 4.7.1 to 5.0.2, `wsgi_daemon.c` of 6.1.1), named
 //! `PREFIX.PID.GENERATION.ID.sock`, or `PREFIX.PID.uUSER.ID.sock` with `WSGISocketRotation Off`.
 //! PID is the master's in its own pid namespace; ID counts the `WSGIDaemonProcess` directives, from
-//! one. A daemon closes all but its group's, another child of the master's closes all. A child that
-//! was forked a moment ago has not closed any yet: what it has is no proof of what it will be.
+//! one. A daemon first closes the sockets on which the server itself listens, which every other worker
+//! keeps (`ap_close_listeners` in `wsgi_start_process`), and then all groups' but its own. Another
+//! worker closes all groups' (`wsgi_hook_child_init`), but only some time after it was forked: with
+//! one of a group and one of the server's, a process may yet become anything.
+
+use std::collections::HashSet;
 
 use super::proc::{self, UnixSocket};
 
@@ -60,30 +64,39 @@ pub(super) fn listeners(text: &str) -> Vec<Listener> {
         .collect()
 }
 
-/// The group of a process that has these sockets and this master; `None` where they are of none, or
-/// of several groups.
-pub(super) fn group(
-    listeners: &[Listener],
-    master: u32,
-    mut sockets: impl Iterator<Item = u64>,
-) -> Option<u32> {
-    let of = |socket: u64| {
-        let listener = listeners
-            .iter()
-            .filter(move |listener| (listener.inode, listener.master) == (socket, master));
-        // Two names for one socket: somebody has put a line into the text by a socket's name.
-        let mut groups = listener.map(|listener| listener.group);
-        let first = groups.next()?;
-        Some(groups.all(|group| group == first).then_some(first))
-    };
-    let mut found = None;
-    for group in sockets.by_ref().filter_map(of) {
-        if group.is_none() || found.is_some_and(|found| Some(found) != group) {
+/// What listens in a network namespace.
+#[derive(Debug)]
+pub(super) struct Network {
+    /// The groups' sockets.
+    pub(super) listeners: Vec<Listener>,
+    /// TCP sockets, by their inodes.
+    pub(super) tcp: HashSet<u64>,
+}
+
+impl Network {
+    /// Whether a master has groups.
+    pub(super) fn has_groups(&self, master: u32) -> bool {
+        self.listeners.iter().any(|l| l.master == master)
+    }
+
+    /// The group of a process that has these sockets; `None` where they are of none, or of several
+    /// groups, or where the server's own are among them: those that the master has, too.
+    pub(super) fn group(
+        &self,
+        master: u32,
+        masters: &HashSet<u64>,
+        sockets: &HashSet<u64>,
+    ) -> Option<u32> {
+        let mut of_server = self.tcp.iter().filter(|tcp| masters.contains(tcp));
+        if of_server.any(|tcp| sockets.contains(tcp)) {
             return None;
         }
-        found = group;
+        // Two names for one socket: somebody has put a line into the text by a socket's name.
+        let own = |l: &&Listener| l.master == master && sockets.contains(&l.inode);
+        let mut groups = self.listeners.iter().filter(own).map(|l| l.group);
+        let first = groups.next()?;
+        groups.all(|group| group == first).then_some(first)
     }
-    found
 }
 
 #[cfg(test)]
@@ -140,21 +153,31 @@ mod tests {
         assert_eq!(listeners(&line(7, "00010000", path)).len(), 1);
     }
 
+    fn group(network: &Network, sockets: &[u64]) -> Option<u32> {
+        let masters = HashSet::from([7, 8, 80]);
+        network.group(40, &masters, &sockets.iter().copied().collect())
+    }
+
     #[test]
     fn the_group_is_that_of_the_only_socket() {
-        let all = [
+        let listeners = vec![
             listener(7, 40, 1),
             listener(8, 40, 2),
             listener(9, 41, 3),
             listener(10, 40, 1),
         ];
-        let group = |sockets: &[u64]| group(&all, 40, sockets.iter().copied());
+        let tcp = HashSet::from([80, 8080]);
+        let network = Network { listeners, tcp };
+        assert!(network.has_groups(40) && !network.has_groups(42));
+        let group = |sockets: &[u64]| group(&network, sockets);
         assert_eq!(group(&[3, 8, 4]), Some(2));
         assert_eq!(group(&[7, 10]), Some(1), "two generations of one group");
         assert_eq!(group(&[7, 8]), None, "it has not closed the others yet");
         assert_eq!(group(&[9]), None, "another server's");
         assert_eq!(group(&[3]), None);
         assert_eq!(group(&[]), None);
+        assert_eq!(group(&[7, 80]), None, "it has not closed the server's yet");
+        assert_eq!(group(&[7, 8080]), Some(1), "the application listens itself");
     }
 
     /// A name may hold a line's end, and so fake a line about any socket.
@@ -163,14 +186,19 @@ mod tests {
         let text = line(8, "00010000", "/run/wsgi.40.0.2.sock");
         let faked =
             text.clone() + &line(9, "00010000", "/x") + &line(8, "00010000", "/x.40.0.1.sock");
-        assert_eq!(group(&listeners(&text), 40, [8].into_iter()), Some(2));
-        assert_eq!(group(&listeners(&faked), 40, [8].into_iter()), None);
+        let group = |text: &str| {
+            let listeners = listeners(text);
+            let tcp = HashSet::new();
+            group(&Network { listeners, tcp }, &[8])
+        };
+        assert_eq!(group(&text), Some(2));
+        assert_eq!(group(&faked), None);
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_is_survived(text in "[0-9a-f: ./sock\n-]{0,200}|\\PC{0,200}") {
-            let _ = group(&listeners(&text), 1, 0..100);
+            let _ = listeners(&text);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! One process's directory in a `/proc`: reads with a limit, and ways to mapped files.
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
-    io::{self, Read as _},
+    io::{self, BufRead as _, BufReader, Read as _},
     os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -108,6 +109,22 @@ impl Directory {
     pub(super) fn unix_sockets(&self) -> String {
         let text = self.text("net/unix", SOCKETS_MAX).ok().flatten();
         text.unwrap_or_default()
+    }
+
+    /// The TCP sockets that listen in its network namespace; empty where they cannot be read.
+    pub(super) fn tcp_listeners(&self) -> HashSet<u64> {
+        let listeners = |name: &str| {
+            let file = File::open(self.path.join("net").join(name)).ok()?;
+            let lines = BufReader::new(file.take(SOCKETS_MAX)).lines();
+            // They come first (`tcp_seq_start` in `net/ipv4/tcp_ipv4.c`): a busy host has a hundred
+            // thousand others, which take the kernel long to write.
+            let inodes = lines
+                .skip(1)
+                .map_while(|line| proc::tcp_listener(&line.ok()?));
+            Some(inodes.collect::<Vec<_>>())
+        };
+        let both = ["tcp", "tcp6"].map(listeners);
+        both.into_iter().flatten().flatten().collect()
     }
 
     /// Its network namespace, which tells whose sockets those are; `None` where that cannot be read.

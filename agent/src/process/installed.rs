@@ -1,5 +1,5 @@
-//! Servers that do not run yet, and interpreters that no process maps yet: the programs and shared
-//! libraries where distributions put them.
+//! Servers that do not run yet, and interpreters and mod_wsgis that no process maps yet: the programs
+//! and shared libraries where distributions put them.
 //!
 //! The first server that starts on a host would otherwise be seen only once a look at it had
 //! shown what it runs and which libpython it maps, and its first registration may come before that.
@@ -16,7 +16,7 @@ use crate::event::FileKey;
 use super::{
     files::{self, FileCache},
     proc::FileId,
-    scan::{Open, ReloadTarget, UprobeTarget},
+    scan::{InterceptTarget, Open, ReloadTarget, UprobeTarget},
 };
 
 /// Where distributions and `make install` put `libpython3.*`. A file elsewhere is found when a
@@ -45,6 +45,16 @@ const PROGRAMS: [&str; 5] = [
     "httpd-event",
     "httpd-worker",
     "httpd-prefork",
+];
+
+/// Where distributions and `make install` put httpd's modules.
+const MODULE_DIRECTORIES: [&str; 6] = [
+    "usr/lib/apache2/modules",
+    "usr/lib64/httpd/modules",
+    "usr/lib/httpd/modules",
+    "usr/lib64/apache2",
+    "usr/lib/apache2",
+    "usr/local/apache2/modules",
 ];
 
 /// The root of process 1, which is the host's even in a container that shares its process ids;
@@ -79,13 +89,9 @@ pub(super) fn httpds(
 /// Where an open program begins to read httpd's configuration.
 pub(super) fn reload(program: &File, files: &mut FileCache) -> Option<ReloadTarget> {
     let offset = files.facts(program).ok()?.read_config?;
-    let metadata = program.metadata().ok()?;
     Some(ReloadTarget {
         open: Open::new(program.try_clone().ok()?),
-        file: FileId {
-            device: device(&metadata),
-            inode: metadata.ino(),
-        },
+        file: id(program)?,
         offset,
     })
 }
@@ -139,15 +145,54 @@ fn is_candidate(path: &Path) -> bool {
         .is_some_and(|name| name.starts_with("libpython3") && name.contains(".so"))
 }
 
+/// The modules of mod_wsgi.
+pub(super) fn mod_wsgis(proc_root: &Path, files: &mut FileCache) -> Vec<InterceptTarget> {
+    let root = root(proc_root);
+    let is_module = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.contains("wsgi"))
+    };
+    MODULE_DIRECTORIES
+        .iter()
+        .filter_map(|directory| fs::read_dir(root.join(directory)).ok())
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(is_module)
+        .filter_map(|path| {
+            let file = files::open(&path).ok()?;
+            intercept(path, file, files)
+        })
+        .collect()
+}
+
+/// Where the intercept of an open mod_wsgi is.
+pub(super) fn intercept(
+    path: PathBuf,
+    file: File,
+    files: &mut FileCache,
+) -> Option<InterceptTarget> {
+    let found = files.facts(&file).ok()?.intercept.clone()?;
+    Some(InterceptTarget {
+        path,
+        file: id(&file)?,
+        open: Open::new(file),
+        found,
+    })
+}
+
+fn id(file: &File) -> Option<FileId> {
+    let metadata = file.metadata().ok()?;
+    Some(FileId {
+        device: device(&metadata),
+        inode: metadata.ino(),
+    })
+}
+
 fn target(path: PathBuf, files: &mut FileCache) -> Option<UprobeTarget> {
     let file = files::open(&path).ok()?;
-    let metadata = file.metadata().ok()?;
     let python = files.facts(&file).ok()?.python.clone()?;
     Some(UprobeTarget {
-        file: FileId {
-            device: device(&metadata),
-            inode: metadata.ino(),
-        },
+        file: id(&file)?,
         path,
         open: Open::new(file),
         start: python.start?,

@@ -185,6 +185,16 @@ pub fn unix_sockets(text: &str) -> impl Iterator<Item = UnixSocket<'_>> {
     })
 }
 
+/// The inode in a line of `/proc/PID/net/tcp`, or of `tcp6`, if it is of a socket that listens
+/// (`get_tcp4_sock` in `net/ipv4/tcp_ipv4.c`).
+#[must_use]
+pub fn tcp_listener(line: &str) -> Option<u64> {
+    // Number, address, other address, state, queues, timer, retransmits, user, timeout, inode.
+    let mut fields = line.split_ascii_whitespace();
+    let listens = fields.nth(3)? == "0A";
+    fields.nth(5)?.parse().ok().filter(|_| listens)
+}
+
 /// The inode of a socket, from a descriptor's link.
 #[must_use]
 pub fn socket_inode(link: &str) -> Option<u64> {

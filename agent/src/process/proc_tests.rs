@@ -76,6 +76,18 @@ fn unix_sockets_of_a_network() {
     }
 }
 
+/// Lines of Linux 6.18.
+#[test]
+fn tcp_sockets_that_listen() {
+    let head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
+    let listens = "   0: 0100007F:2694 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 00000000a3b8e3a1 100 0 0 10 0";
+    let connected = listens.replace(" 0A ", " 01 ");
+    assert_eq!(tcp_listener(listens), Some(4711));
+    for line in [head, &connected, "", "0: a b 0A c"] {
+        assert_eq!(tcp_listener(line), None, "{line}");
+    }
+}
+
 #[test]
 fn maps_lines() {
     let line = "7f3a1c228000-7f3a1c25d000 r-xp 0000b000 fe:01 1311543                    \

@@ -11,7 +11,7 @@
 mod targets;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{self, File},
     path::PathBuf,
     sync::Arc,
@@ -21,7 +21,7 @@ use crate::{event::FileKey, native::Space};
 
 use super::{
     Found, ModuleKind, Modules, ProcessKey, ServerFacts, command,
-    daemon::{self, Listener},
+    daemon::{self, Network},
     directory::Directory,
     facts::FileFacts,
     files::FileCache,
@@ -61,8 +61,9 @@ pub struct Scanner {
     files: FileCache,
     /// Facts by mapped file, within one call: processes of a server map the same files.
     seen: HashMap<FileId, Option<Arc<FileFacts>>>,
-    /// Daemon groups' sockets by network namespace, within one call as well.
-    listeners: HashMap<u64, Arc<[Listener]>>,
+    /// What listens in a network namespace, and which sockets a master has, within one call as well.
+    networks: HashMap<u64, Arc<Network>>,
+    masters: HashMap<ProcessKey, Arc<HashSet<u64>>>,
 }
 
 impl Scanner {
@@ -73,7 +74,8 @@ impl Scanner {
             proc_root: proc_root.into(),
             files: FileCache::default(),
             seen: HashMap::new(),
-            listeners: HashMap::new(),
+            networks: HashMap::new(),
+            masters: HashMap::new(),
         }
     }
 
@@ -149,7 +151,8 @@ impl Scanner {
     /// What holds for one call only.
     fn forget(&mut self) {
         self.seen.clear();
-        self.listeners.clear();
+        self.networks.clear();
+        self.masters.clear();
     }
 
     fn directory(&self, pid: u32) -> Directory {
@@ -163,6 +166,19 @@ impl Scanner {
     /// Interpreters that are installed where the dynamic loader looks, mapped or not.
     pub fn installed_pythons(&mut self) -> Vec<UprobeTarget> {
         installed::pythons(&self.proc_root, &mut self.files)
+    }
+
+    /// The intercept of each mod_wsgi that is installed where distributions put it.
+    pub fn installed_mod_wsgis(&mut self) -> Vec<InterceptTarget> {
+        installed::mod_wsgis(&self.proc_root, &mut self.files)
+    }
+
+    /// The intercept of the mod_wsgi that stands at a path in a process's root, mapped or not.
+    pub fn mod_wsgi_at(&mut self, pid: u32, path: &str) -> Option<InterceptTarget> {
+        let file = self
+            .directory(pid)
+            .open_inside(path.trim_start_matches('/'))?;
+        installed::intercept(path.into(), file, &mut self.files)
     }
 
     /// Where the program of a process begins to read its configuration, if it is an httpd.
@@ -251,18 +267,32 @@ impl Scanner {
 
     /// The group of a daemon of this master.
     fn daemon(&mut self, directory: &Directory, master: ProcessKey) -> Option<u32> {
-        let status = self.directory(master.pid).status().ok()??;
-        let listeners = match directory.network() {
-            Some(network) => {
-                let read = || daemon::listeners(&directory.unix_sockets()).into();
-                Arc::clone(self.listeners.entry(network).or_insert_with(read))
-            }
-            None => daemon::listeners(&directory.unix_sockets()).into(),
-        };
-        let of_master = |listener: &Listener| listener.master == status.ns_pid;
+        let of_master = self.directory(master.pid);
+        let ns_pid = of_master.status().ok()??.ns_pid;
+        let network = self.network(directory);
         // To look at what a process has open takes much longer.
-        let any = listeners.iter().any(of_master);
-        any.then(|| daemon::group(&listeners, status.ns_pid, directory.sockets()))?
+        if !network.has_groups(ns_pid) {
+            return None;
+        }
+        let read = || of_master.sockets().collect::<HashSet<_>>().into();
+        let masters = self.masters.entry(master).or_insert_with(read);
+        network.group(ns_pid, masters, &directory.sockets().collect())
+    }
+
+    fn network(&mut self, directory: &Directory) -> Arc<Network> {
+        let read = || {
+            let listeners = daemon::listeners(&directory.unix_sockets());
+            let tcp = if listeners.is_empty() {
+                HashSet::new()
+            } else {
+                directory.tcp_listeners()
+            };
+            Arc::new(Network { listeners, tcp })
+        };
+        match directory.network() {
+            Some(id) => Arc::clone(self.networks.entry(id).or_insert_with(read)),
+            None => read(),
+        }
     }
 
     fn mapped(&mut self, directory: &Directory) -> Result<Option<Vec<Mapped>>, ScanError> {

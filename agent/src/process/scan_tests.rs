@@ -153,18 +153,21 @@ fn a_daemons_group_is_that_of_its_socket() {
         (90, "/run/wsgi.6.0.3.sock"),
     ];
     for (pid, sockets) in [
-        (10, &[70, 80][..]),
-        (20, &[80]),
+        (10, &[60, 70, 80][..]),
+        (20, &[1, 80]),
         (21, &[70]),
         (22, &[]),
         (23, &[70, 80]),
         (24, &[90]),
+        (27, &[60, 80]),
+        (28, &[61, 80]),
     ] {
         if pid != 10 {
             tree.process(pid, 10, 200, "/usr/sbin/httpd");
         }
         tree.sockets(pid, sockets);
         tree.listeners(pid, &listeners);
+        tree.tcp_listeners(pid, &[60, 61]);
     }
     // One whose parent is no server: the master is named 5 in its own namespace.
     tree.process(25, 1, 200, "/usr/sbin/httpd");
@@ -181,6 +184,9 @@ fn a_daemons_group_is_that_of_its_socket() {
         (24, None),
         (25, None),
         (26, None),
+        // It has not closed the server's own yet; it listens itself.
+        (27, None),
+        (28, Some(2)),
     ];
     for (pid, group) in expected {
         let look = scanner(&tree).look(pid).expect("readable");

@@ -104,6 +104,22 @@ impl Tree {
         self.write(pid, "net/unix", &lines.collect::<String>());
     }
 
+    /// What listens by TCP in the network of a process, besides one connection.
+    pub(crate) fn tcp_listeners(&self, pid: u32, inodes: &[u64]) {
+        let line = |state, inode| {
+            format!(
+                "   0: 00000000:0050 00000000:0000 {state} 0:0 00:0 0     0        0 {inode} 1\n"
+            )
+        };
+        let listeners = inodes.iter().map(|inode| line("0A", *inode));
+        let lines = listeners.chain([line("01", 1)]).collect::<String>();
+        self.write(
+            pid,
+            "net/tcp",
+            &format!("  sl  local_address rem_address   st\n{lines}"),
+        );
+    }
+
     /// Maps files, the first one at 0x10_0000.
     pub(crate) fn map(&self, pid: u32, files: &[&str]) {
         let mut text = String::new();

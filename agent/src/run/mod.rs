@@ -348,8 +348,9 @@ impl Agent {
         if is_found || reloads {
             self.read_configuration(key, reloads);
         }
-        if reloads && self.engine.table.get(key).is_some() {
+        if reloads && let Some(process) = self.engine.table.get(key) {
             // Another mod_wsgi may be loaded, or the same at another address.
+            self.watch.hear_next(key, &process.modules);
             self.watch.look_soon(key);
         }
         self.tell

@@ -67,6 +67,8 @@ pub(super) struct Watch {
     deaf: BTreeMap<ProcessKey, Vec<String>>,
     deaf_changed: bool,
     intercepts_before: usize,
+    /// Installed files of mod_wsgi, mapped or not.
+    installed: Vec<FileId>,
 }
 
 /// Interpreters that describe their layout otherwise than the table has it.
@@ -90,6 +92,7 @@ impl Watch {
             deaf: BTreeMap::new(),
             deaf_changed: false,
             intercepts_before: 0,
+            installed: Vec::new(),
         };
         watch.probe_installed();
         watch
@@ -113,6 +116,7 @@ impl Watch {
     /// Every process of an httpd, parents first.
     pub(super) fn scan(&mut self) -> Vec<Look> {
         let looks = self.scanner.all();
+        self.hear_installed();
         self.let_go(&looks);
         looks
     }

@@ -58,6 +58,7 @@ fn what_has_no_finding_stands_out_all_the_same() {
     worker.signals[Signal::PIPE.index()] = sample::plain(Signal::PIPE, "default");
     worker.signals[Signal::USR2.index()] =
         sample::handler(Signal::USR2, "libpython3.11.so.1.0", "interpreter");
+    worker.signals[Signal::WINCH.index()] = sample::plain(Signal::WINCH, "ignore");
     let lone = &mut report.workers[0];
     lone.signals[Signal::PIPE.index()] = sample::plain(Signal::PIPE, "default");
     lone.signals[Signal::QUIT.index()] =
@@ -67,6 +68,7 @@ fn what_has_no_finding_stands_out_all_the_same() {
         "      SIGTERM: takeover.so!on_term  mod_mpm_event.so in its siblings",
         "      SIGPIPE: default  ignored in its siblings",
         "      SIGUSR2: libpython3.11.so.1.0  default in its siblings",
+        "      SIGWINCH: ignored  default in its siblings",
         "      SIGPIPE: default  Apache ignores it: a client that hangs up can kill the process",
         "      SIGQUIT: libpython3.11.so.1.0  no open finding: set before sigblame came, or allowed",
     ] {

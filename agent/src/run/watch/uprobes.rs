@@ -1,12 +1,12 @@
 //! Puts uprobes into the files that looks have found.
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{Watch, named};
 use crate::{
     escape,
     process::{
-        ProcessKey,
+        ModuleKind, Modules, ProcessKey,
         proc::FileId,
         scan::{InterceptTarget, Look, ReloadTarget, UprobeTarget},
     },
@@ -88,6 +88,34 @@ impl Watch {
         Ok(())
     }
 
+    /// Hears the calls of the intercept of every mod_wsgi that is installed: the first process that
+    /// maps it may call it before it was looked at. Those that cannot be probed are spoken of when
+    /// somebody maps them.
+    pub(super) fn hear_installed(&mut self) {
+        let targets = self.scanner.installed_mod_wsgis();
+        self.installed = targets.iter().map(|target| target.file).collect();
+        for target in &targets {
+            if let Err(reason) = self.hear_attempts_of(target) {
+                debug!(reason, "an installed mod_wsgi cannot be probed");
+            }
+        }
+    }
+
+    /// Hears the calls of the intercept of the mod_wsgi that a server is about to map: another file
+    /// may have taken the place of the one that it had.
+    pub(in crate::run) fn hear_next(&mut self, key: ProcessKey, modules: &Modules) {
+        let modules = modules.0.iter();
+        for module in modules.filter(|module| module.kind == ModuleKind::ModWsgi) {
+            // One that was replaced is shown as such.
+            let path = module.path.trim_end_matches(" (deleted)");
+            if let Some(target) = self.scanner.mod_wsgi_at(key.pid, path)
+                && let Err(reason) = self.hear_attempts_of(&target)
+            {
+                debug!(reason, "the next mod_wsgi of a server cannot be probed");
+            }
+        }
+    }
+
     /// Why a process's blocked attempts are not heard; `None` where they are.
     pub(in crate::run) fn deaf(&self, key: ProcessKey) -> Option<&[String]> {
         self.deaf.get(&key).map(Vec::as_slice)
@@ -112,6 +140,7 @@ impl Watch {
         let mapped: Vec<FileId> = looks
             .iter()
             .flat_map(|look| look.intercepts.iter().map(|target| target.file))
+            .chain(self.installed.iter().copied())
             .collect();
         self.controls.retain_intercepts(|(device, inode)| {
             let is_file = |file: &FileId| (file.device, file.inode) == (device, inode);

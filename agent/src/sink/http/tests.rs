@@ -191,7 +191,9 @@ async fn who_asks_an_agent_that_cannot_answer_is_told_why() {
     };
     refused("sigblame is not ready: the kernel hooks are not attached yet").await;
     server.shared.set_ready();
+    let asked = tokio::time::Instant::now();
     refused("sigblame is too busy to answer within 5 seconds; ask again").await;
+    assert!(asked.elapsed() < Duration::from_secs(6));
     // The one that was given up still waits in the queue, and is seen to be.
     let mut questions = server.shared.questions().unwrap();
     assert!(questions.recv().await.unwrap().is_closed());
