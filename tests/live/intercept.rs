@@ -115,6 +115,14 @@ fn attempt_has_its_number_its_handler_and_its_stacks() {
         notes.len() as u64
     );
     assert_eq!(self::attempts(&listener.events).len(), calls.len());
+
+    // A file that nobody has at two looks in a row is let go of.
+    let gone = [true, false, true, false, false];
+    let gone = gone.map(|is_used| listener.controls.retain_intercepts(|_| is_used));
+    assert_eq!((gone, listener.controls.intercepts()), ([0, 0, 0, 0, 1], 0));
+    ask(&server, "/swallowed");
+    listener.drain();
+    assert_eq!(self::attempts(&listener.events).len(), calls.len());
 }
 
 /// Uprobes can be preempted, and a record is built in many steps: what belongs to one call stays

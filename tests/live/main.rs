@@ -15,6 +15,7 @@ mod doctor;
 mod error_log;
 mod flood;
 mod intercept;
+mod intercepted;
 mod interpreters;
 mod late_start;
 mod liar;

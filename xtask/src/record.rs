@@ -141,17 +141,20 @@ fn keep(capture: &str, master: u32) -> Result<String> {
     Ok(kept)
 }
 
+/// A number in a record's digits: where it is, and how many bytes it has.
+pub(crate) fn number(digits: &str, at: usize, size: usize) -> Option<u64> {
+    let digits = digits.get(2 * at..2 * (at + size))?;
+    let bytes = u64::from_str_radix(digits, 16).ok()?;
+    Some(bytes.swap_bytes() >> (64 - 8 * size))
+}
+
 /// Whether a line is about a process that is ours; a child of one becomes ours, too.
 fn is_ours(line: &Value, master: u32, ours: &mut BTreeSet<Key>) -> Option<bool> {
     // The digits of a registration and of an attempt have their native stack behind them.
     let digits = line["record"].as_str();
     let digits = digits.or(line["registration"][0].as_str());
     if let Some(digits) = digits.or(line["attempt"][0].as_str()) {
-        let number = |at: usize, size: usize| -> Option<u64> {
-            let digits = digits.get(2 * at..2 * (at + size))?;
-            let bytes = u64::from_str_radix(digits, 16).ok()?;
-            Some(bytes.swap_bytes() >> (64 - 8 * size))
-        };
+        let number = |at, size| number(digits, at, size);
         let ticks = |at: usize| Some(number(at, 8)? / 10_000_000);
         let key = (
             number(offset_of!(RawHeader, tgid), 4)?,

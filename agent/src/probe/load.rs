@@ -113,6 +113,7 @@ pub fn try_load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, Load
     let enter = format_of("syscalls/sys_enter_rt_sigaction")?;
     let exit = format_of("syscalls/sys_exit_rt_sigaction")?;
     raise_memory_limit();
+    raise_file_limit();
     // Where the kernel does not say, it is taken to be an old one: that costs at most the stack.
     let has_task_regs =
         is_helper_supported(ProgramType::TracePoint, BpfHelper::BPF_FUNC_task_pt_regs);
@@ -179,6 +180,24 @@ fn raise_memory_limit() {
         {
             limit.rlim_cur = limit.rlim_max;
             libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit);
+        }
+    }
+}
+
+/// Each uprobe holds two descriptors, and applications choose how many files there are to be probed, up
+/// to bounds of ours (`super::uprobes`) that are above the usual limit of 1,024. Where it cannot be
+/// raised, attaching will say so.
+fn raise_file_limit() {
+    const ENOUGH: libc::rlim_t = 16_384;
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: each call gets a valid pointer to a struct that outlives it.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && limit.rlim_cur < ENOUGH {
+            limit.rlim_cur = ENOUGH.min(limit.rlim_max);
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
         }
     }
 }

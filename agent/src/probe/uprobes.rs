@@ -55,8 +55,15 @@ impl Default for Uprobes {
 struct Probed {
     program: &'static str,
     most: usize,
-    /// Offset and link by file; a link that is dropped is detached.
-    links: HashMap<File, (u64, UProbeLink)>,
+    links: HashMap<File, Attached>,
+}
+
+/// A uprobe. A link that is dropped is detached.
+struct Attached {
+    offset: u64,
+    _link: UProbeLink,
+    /// The file was in use when that was looked at last.
+    used: bool,
 }
 
 impl Probed {
@@ -71,7 +78,7 @@ impl Probed {
     /// Whether the file is probed there. A file that was written anew in place may have its
     /// function elsewhere.
     fn has(&self, file: File, offset: u64) -> bool {
-        self.links.get(&file).is_some_and(|(at, _)| *at == offset)
+        self.links.get(&file).is_some_and(|it| it.offset == offset)
     }
 
     /// Returns whether this call did it.
@@ -104,8 +111,24 @@ impl Probed {
             .attach(point, path, UProbeScope::AllProcesses)
             .and_then(|id| program.take_link(id))
             .map_err(|error| format!("failed to probe {shown}: {error}"))?;
-        self.links.insert(file, (offset, link));
+        let attached = Attached {
+            offset,
+            _link: link,
+            used: true,
+        };
+        self.links.insert(file, attached);
         Ok(true)
+    }
+
+    /// Lets go of the files that were not in use twice in a row: a server that restarts unloads its
+    /// modules for a moment.
+    fn retain(&mut self, is_used: impl Fn(File) -> bool) -> usize {
+        let before = self.links.len();
+        self.links.retain(|file, attached| {
+            let was_used = std::mem::replace(&mut attached.used, is_used(*file));
+            was_used || attached.used
+        });
+        before - self.links.len()
     }
 }
 
@@ -171,13 +194,10 @@ impl Controls {
         probed.attach(&mut self.ebpf, file, path, offset)
     }
 
-    /// Lets go of the intercepts of all files but these; returns how many. The file of a mod_wsgi that
-    /// was replaced is free then.
-    pub fn retain_intercepts(&mut self, keep: impl Fn(File) -> bool) -> usize {
-        let links = &mut self.uprobes.intercepts.links;
-        let before = links.len();
-        links.retain(|file, _| keep(*file));
-        before - links.len()
+    /// Lets go of the intercepts of files that were not in use at two calls of this; returns how
+    /// many. The file of a mod_wsgi that was replaced is free then.
+    pub fn retain_intercepts(&mut self, is_used: impl Fn(File) -> bool) -> usize {
+        self.uprobes.intercepts.retain(is_used)
     }
 
     /// How many files have their intercept probed.
@@ -198,11 +218,8 @@ impl Controls {
         probed.attach(&mut self.ebpf, file, path, offset)
     }
 
-    /// Lets go of all programs but these; returns how many.
-    pub fn retain_reloads(&mut self, keep: impl Fn(File) -> bool) -> usize {
-        let links = &mut self.uprobes.reloads.links;
-        let before = links.len();
-        links.retain(|file, _| keep(*file));
-        before - links.len()
+    /// The same for programs.
+    pub fn retain_reloads(&mut self, is_used: impl Fn(File) -> bool) -> usize {
+        self.uprobes.reloads.retain(is_used)
     }
 }

@@ -105,19 +105,16 @@ impl Watch {
         for target in self.scanner.installed_pythons() {
             self.probe(&target);
         }
-        for (file, reload) in self.scanner.installed_httpds() {
-            self.hear_reloads(reload);
-            if let Err(reason) = self.controls.judge_program(file, true) {
-                warn!(%reason, "an installed httpd is not watched before it runs");
-            }
-        }
+        self.probe_installed_httpds();
     }
 
     /// Every process of an httpd, parents first.
     pub(super) fn scan(&mut self) -> Vec<Look> {
+        // What was installed meanwhile is known before it runs, too.
+        let installed = self.probe_installed_httpds();
         let looks = self.scanner.all();
         self.hear_installed();
-        self.let_go(&looks);
+        self.let_go(&looks, &installed);
         looks
     }
 

@@ -1,10 +1,13 @@
 //! Puts uprobes into the files that looks have found.
 
+use std::collections::HashSet;
+
 use tracing::{debug, info, warn};
 
 use super::{Watch, named};
 use crate::{
     escape,
+    probe::uprobes::File,
     process::{
         ModuleKind, Modules, ProcessKey,
         proc::FileId,
@@ -21,7 +24,7 @@ impl Watch {
         let python = &target.python;
         let path = target.path.to_string_lossy();
         let known = self.interpreter(target.file, &path, python);
-        let file = (target.file.device, target.file.inode);
+        let file = key(target.file);
         match self
             .controls
             .attach(file, &target.open.path(), &target.start, &known)
@@ -43,7 +46,7 @@ impl Watch {
     /// Hears a server begin to read its configuration.
     pub(super) fn hear_reloads(&mut self, target: Option<ReloadTarget>) {
         let Some(target) = target else { return };
-        let file = (target.file.device, target.file.inode);
+        let file = key(target.file);
         let attached = self
             .controls
             .attach_reload(file, &target.open.path(), target.offset);
@@ -77,7 +80,7 @@ impl Watch {
 
     fn hear_attempts_of(&mut self, target: &InterceptTarget) -> Result<(), String> {
         let found = target.found.as_ref().map_err(ToString::to_string)?;
-        let file = (target.file.device, target.file.inode);
+        let file = key(target.file);
         let path = target.open.path();
         if self.controls.attach_intercept(file, &path, found.offset)? {
             let path = target.path.to_string_lossy();
@@ -135,16 +138,35 @@ impl Watch {
         Some((probed, reasons))
     }
 
-    /// Lets go of the intercepts of files that nobody maps any more.
-    pub(super) fn let_go(&mut self, looks: &[Look]) {
-        let mapped: Vec<FileId> = looks
-            .iter()
-            .flat_map(|look| look.intercepts.iter().map(|target| target.file))
-            .chain(self.installed.iter().copied())
-            .collect();
-        self.controls.retain_intercepts(|(device, inode)| {
-            let is_file = |file: &FileId| (file.device, file.inode) == (device, inode);
-            mapped.iter().any(is_file)
-        });
+    /// Tells the probe which installed programs are httpds, and hears them read their configuration.
+    pub(super) fn probe_installed_httpds(&mut self) -> Vec<File> {
+        let mut files = Vec::new();
+        for (program, reload) in self.scanner.installed_httpds() {
+            files.extend(reload.as_ref().map(|target| key(target.file)));
+            self.hear_reloads(reload);
+            if let Err(reason) = self.controls.judge_program(program, true) {
+                warn!(%reason, "an installed httpd is not watched before it runs");
+            }
+        }
+        files
     }
+
+    /// Lets go of files that no process maps or runs any more, and that are not installed: of a
+    /// mod_wsgi or an httpd that was replaced.
+    pub(super) fn let_go(&mut self, looks: &[Look], installed: &[File]) {
+        let intercepts = looks.iter().flat_map(|look| &look.intercepts);
+        let mut intercepts: HashSet<File> = intercepts.map(|target| key(target.file)).collect();
+        intercepts.extend(self.installed.iter().copied().map(key));
+        let reloads = looks.iter().filter_map(|look| look.reload.as_ref());
+        let mut reloads: HashSet<File> = reloads.map(|target| key(target.file)).collect();
+        reloads.extend(installed);
+        let controls = &mut self.controls;
+        controls.retain_intercepts(|file| intercepts.contains(&file));
+        controls.retain_reloads(|file| reloads.contains(&file));
+    }
+}
+
+/// How the probe's controls name a file.
+fn key(file: FileId) -> File {
+    (file.device, file.inode)
 }
