@@ -116,11 +116,16 @@ pub(crate) fn compare(server: &Httpd, visits: &[Visit], lines: &[&Value]) {
     for (thread, mut calls) in calls_of {
         calls.sort_by(|(_, a), (_, b)| at(a).total_cmp(&at(b)));
         let lines = lines_of.remove(&thread).unwrap_or_default();
-        let what: Vec<_> = calls
-            .iter()
-            .map(|(visit, _)| (visit.mount.path, visit.way))
-            .collect();
-        assert_eq!(lines.len(), calls.len(), "of {what:?}: {lines:#?}");
+        if lines.len() != calls.len() {
+            let calls = calls.iter().map(|(visit, call)| {
+                let line = &call["frames"][0]["line"];
+                format!("{}/{}:{line}", visit.mount.path, visit.way)
+            });
+            let calls: Vec<String> = calls.collect();
+            let lines: Vec<&Value> = lines.iter().map(|line| &line["blame"]["line"]).collect();
+            different.push(format!("calls {calls:?}, but lines about {lines:?}"));
+            continue;
+        }
         for ((visit, call), line) in calls.into_iter().zip(lines) {
             different.extend(same(server, visit, call, line).err());
         }

@@ -86,16 +86,11 @@ impl<'a> Watched<'a> {
     pub(crate) fn settle(&mut self) {
         let expected = self.visits.iter().map(Visit::told).sum::<usize>();
         let master = self.server.pid();
-        let arrived = wait_for(PATIENCE, || {
+        // What is missing is said below.
+        let _late = wait_for(PATIENCE, || {
             (self.trace.lines(master).unwrap().len() >= expected).then_some(())
         });
         let lines = self.trace.lines(master).unwrap();
-        assert!(
-            arrived.is_some(),
-            "{} lines and not {expected}\n{}",
-            lines.len(),
-            self.agent.log()
-        );
         compare(&self.server, &self.visits, &lines);
         compare_findings(self.agent, &self.server, &self.visits);
     }
