@@ -7,18 +7,24 @@
 //! Every line is ended by a newline. A last one without is what a crash left of it: the capture
 //! is read up to there, and says so. Anything else that is no line of a capture refuses it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Disposition, Event, Instant, NativeStack, What, decode},
+    httpd::Configuration,
     policy::{Settings, finding::WallClock, rules::Restriction},
     process::{Found, Modules, ProcessKey},
 };
 
-/// The format that this version writes and reads.
+/// The format that this version writes.
 ///
 /// 2: a registration's native stack is kept as it was unwound, and no copy of the stack with it.
-pub const FORMAT: u32 = 2;
+/// 3: attempts and configurations are kept, too.
+pub const FORMAT: u32 = 3;
+/// The oldest format that this version reads: what 3 has, and 2 has not, is more kinds of lines.
+const OLDEST: u32 = 2;
 
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,8 +33,9 @@ pub struct Header {
     pub sigblame_capture: u32,
     /// The clock that turns the records' moments into times of day.
     pub clock: WallClock,
-    /// The restriction that was in force.
-    pub restrict_signal: Restriction,
+    /// The restriction that was judged by, whatever the servers' own configurations said; null
+    /// where they counted.
+    pub restrict_signal: Option<Restriction>,
 }
 
 /// What can be read before it is known which version wrote the rest.
@@ -46,6 +53,10 @@ pub enum Input {
     /// The record of a registration without its copy of the stack, which may hold secrets, and
     /// what that was unwound to.
     Registration(String, NativeStack),
+    /// The same of an attempt, see [`What::Attempted`].
+    Attempt(String, NativeStack),
+    /// What the configuration says that a server began to read for the time of this number.
+    Configured(Instant, ProcessKey, u32, Arc<Configuration>),
     /// What a look at a process brought.
     Found(Instant, ProcessKey, Box<Found>),
     /// What is mapped in a process.
@@ -80,7 +91,7 @@ pub enum CaptureError {
     },
     /// Another version wrote it.
     #[error(
-        "the capture has format {found}, this sigblame reads {FORMAT}: replay it with the \
+        "the capture has format {found}, this sigblame reads {OLDEST} to {FORMAT}: replay it with the \
          version that recorded it"
     )]
     Format {
@@ -132,6 +143,15 @@ impl Input {
             What::Mapped(modules) => Some(Self::Mapped(when, key, modules.clone())),
             What::Inventory(all) => Some(Self::Inventory(when, key, all.to_vec())),
             What::Exited { .. } => Some(Self::Gone(when, key)),
+            What::Configured {
+                generation,
+                configuration,
+            } => Some(Self::Configured(
+                when,
+                key,
+                *generation,
+                Arc::clone(configuration),
+            )),
             _ => None,
         }
     }
@@ -139,14 +159,12 @@ impl Input {
     /// The line for a record of the ring, and the event that was made of it.
     #[must_use]
     pub fn of_record(bytes: &[u8], event: &Event) -> Option<Self> {
+        let without = || Some(digits_of(&decode::without_stack(bytes)?));
         match &event.what {
             What::Registration(registration) => {
-                let bytes = decode::without_stack(bytes)?;
-                Some(Self::Registration(
-                    digits_of(&bytes),
-                    registration.native.clone(),
-                ))
+                Some(Self::Registration(without()?, registration.native.clone()))
             }
+            What::Attempted(attempt) => Some(Self::Attempt(without()?, attempt.native.clone())),
             _ => Some(Self::Record(digits_of(bytes))),
         }
     }
@@ -172,6 +190,21 @@ impl Input {
                 };
                 registration.native = native;
                 event
+            }
+            Self::Attempt(digits, native) => {
+                let mut event = record(&digits)?;
+                let What::Attempted(attempt) = &mut event.what else {
+                    return Err("it is no attempt".to_owned());
+                };
+                attempt.native = native;
+                event
+            }
+            Self::Configured(when, key, generation, configuration) => {
+                let what = What::Configured {
+                    generation,
+                    configuration,
+                };
+                event(when, key, what)
             }
             Self::Found(when, key, found) => event(when, key, What::Found(found)),
             Self::Mapped(when, key, modules) => event(when, key, What::Mapped(modules)),
@@ -221,7 +254,7 @@ pub fn read(bytes: &[u8]) -> Result<Capture, CaptureError> {
         });
     let (line, first, _) = lines.next().ok_or(CaptureError::Empty)?;
     let format: Format = parse(line, first)?;
-    if format.sigblame_capture != FORMAT {
+    if !(OLDEST..=FORMAT).contains(&format.sigblame_capture) {
         return Err(CaptureError::Format {
             found: format.sigblame_capture,
         });

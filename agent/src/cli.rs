@@ -54,6 +54,9 @@ pub enum Command {
     Run(RunArgs),
     /// Show each registration as it happens, with the stack under it; needs no agent
     Trace(TraceArgs),
+    /// Show the servers, their workers and what stands on each of their signals; asks the running
+    /// agent
+    Status(StatusArgs),
     /// Say what this host offers, what is missing, what that costs and how to mend it
     Doctor(DoctorArgs),
     /// Validate a configuration file and print the effective configuration
@@ -111,6 +114,28 @@ pub struct TraceArgs {
     /// Where the host's /proc is mounted [default: /proc]
     #[arg(long, value_name = "DIRECTORY", env = "SIGBLAME_PROC_ROOT")]
     pub proc_root: Option<PathBuf>,
+}
+
+/// Arguments of `status`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct StatusArgs {
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Show every signal of every worker
+    #[arg(long)]
+    pub all: bool,
+    /// Address and port at which the agent listens [default: 127.0.0.1:9749]
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        env = "SIGBLAME_WEB_LISTEN_ADDRESS",
+        value_parser = listen_address
+    )]
+    pub listen_address: Option<SocketAddr>,
+    /// The agent's configuration file (YAML)
+    #[arg(long, value_name = "FILE", env = "SIGBLAME_CONFIG")]
+    pub config: Option<PathBuf>,
 }
 
 /// Arguments of `doctor`.
@@ -223,6 +248,22 @@ impl TraceArgs {
         RunArgs {
             config: self.config.clone(),
             proc_root: self.proc_root.clone(),
+            ..RunArgs::default()
+        }
+        .load()
+    }
+}
+
+impl StatusArgs {
+    /// The configuration of the agent that is asked.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read or is wrong.
+    pub fn load(&self) -> Result<Config, LoadError> {
+        RunArgs {
+            config: self.config.clone(),
+            listen_address: self.listen_address,
             ..RunArgs::default()
         }
         .load()

@@ -1,11 +1,18 @@
 //! One state, one door: events in, what to tell out. Pure; `run` wires it to the world, and a
 //! replay of recorded events drives it without one.
 
+pub mod status;
+
 use crate::{
-    event::{Event, Signal},
-    policy::{self, Finding, Settings, book::Book, finding::TraceLine, report},
+    event::{Event, Signal, What},
+    policy::{
+        self, Finding, Origin, Settings,
+        book::Book,
+        finding::{Evidence, TraceLine},
+        report,
+    },
     process::{
-        table::{Applied, Change, Table},
+        table::{Applied, Blocked, Change, Context, Table},
         takeover::{Ended, Ending},
     },
 };
@@ -18,6 +25,8 @@ pub struct Engine {
     /// Every open finding.
     pub book: Book,
     settings: Settings,
+    /// Attempts that were judged.
+    attempts: u64,
 }
 
 /// What came of one event.
@@ -25,6 +34,8 @@ pub struct Engine {
 pub struct Step {
     /// The registration of a watched worker, judged or not.
     pub change: Option<Box<Change>>,
+    /// The blocked attempt of a watched worker.
+    pub blocked: Option<Box<Blocked>>,
     /// A finding that is new, or an open one whose count has risen.
     pub found: Option<Finding>,
     /// Whether `found` is new.
@@ -34,7 +45,7 @@ pub struct Step {
     /// How long each takeover that ended had lasted: server, signal, seconds. A takeover that
     /// ends with its worker was no temporary override and is not among them.
     pub overrides: Vec<(String, Signal, f64)>,
-    /// A registration of an exempt child.
+    /// A registration or an attempt of an exempt child.
     pub exempt: bool,
     /// The process belongs to no known server: a look at `/proc` is due.
     pub unknown: bool,
@@ -50,6 +61,7 @@ impl Engine {
             table: Table::default(),
             book: Book::default(),
             settings,
+            attempts: 0,
         }
     }
 
@@ -66,8 +78,14 @@ impl Engine {
 
     /// Takes one event in.
     pub fn step(&mut self, event: Event) -> Step {
+        let process = event.process;
+        let left = match event.what {
+            What::Exited { .. } | What::Executed { .. } => Some(event.when),
+            _ => None,
+        };
         let Applied {
             change,
+            blocked,
             exempt,
             ended,
             unknown,
@@ -85,12 +103,33 @@ impl Engine {
         if let Some(change) = &change
             && let Some((takeover, finding)) = policy::judge(&self.settings, change)
         {
-            let finding = self.book.open(takeover, change.when, finding);
+            let finding = self.book.open(takeover, change.context.when, finding);
             step.is_new = finding.count == 1;
             step.found = Some(finding.clone());
         }
+        if let Some(blocked) = &blocked {
+            self.attempt(blocked, &mut step);
+        }
+        if let Some(when) = left {
+            let closed = self.book.left(process, when, self.settings.clock);
+            step.resolved.extend(closed);
+        }
         step.change = change;
+        step.blocked = blocked;
         step
+    }
+
+    fn attempt(&mut self, blocked: &Blocked, step: &mut Step) {
+        let Some(finding) = policy::judge_attempt(&self.settings, blocked, self.attempts) else {
+            return;
+        };
+        self.attempts += 1;
+        let (worker, when) = (blocked.context.process.key, blocked.context.when);
+        let clock = self.settings.clock;
+        let (finding, closed) = self.book.attempt(worker, when, finding, clock);
+        step.is_new = finding.count == 1;
+        step.found = Some(finding);
+        step.resolved.extend(closed);
     }
 
     fn end(&mut self, ended: &Ended, step: &mut Step) {
@@ -110,13 +149,26 @@ impl Engine {
     /// The line that `sigblame trace` prints for a registration.
     #[must_use]
     pub fn trace_line(&self, change: &Change) -> Option<TraceLine> {
-        Some(TraceLine {
+        let evidence = report::evidence(change, self.settings.restriction)?;
+        Some(self.line("registration", &change.context, change.origin, evidence))
+    }
+
+    /// The line that `sigblame trace` prints for a blocked attempt.
+    #[must_use]
+    pub fn trace_attempt(&self, blocked: &Blocked) -> Option<TraceLine> {
+        let evidence = report::blocked(blocked, self.settings.restriction)?;
+        let origin = Origin::Application;
+        Some(self.line("blocked-attempt", &blocked.context, origin, evidence))
+    }
+
+    fn line(&self, kind: &str, context: &Context, origin: Origin, evidence: Evidence) -> TraceLine {
+        TraceLine {
             schema: 1,
-            kind: "registration".to_owned(),
-            time: self.settings.clock.rfc3339(change.when),
-            origin: change.origin,
-            evidence: report::evidence(change, self.settings.restriction)?,
-        })
+            kind: kind.to_owned(),
+            time: self.settings.clock.rfc3339(context.when),
+            origin,
+            evidence,
+        }
     }
 }
 
@@ -126,3 +178,5 @@ mod cases;
 mod events;
 #[cfg(test)]
 mod native_cases;
+#[cfg(test)]
+mod restriction_cases;

@@ -9,8 +9,9 @@ use std::fs;
 
 use crate::{
     capture,
-    event::{decode, testing},
-    httpd, native,
+    event::{Instant, decode, testing},
+    httpd::{self, error_log},
+    native,
     process::{facts, sample::Sample},
     python::{debug_offsets, layout, linetable, reading},
 };
@@ -82,6 +83,25 @@ fn debug_offsets() {
         };
         if let reading::Reading::Own(raw) = reading::choose(&said).reading {
             assert_eq!(layout::check::check(&raw), Ok(()));
+        }
+    });
+}
+
+/// An error log's lines: an application writes there, and its names stand in those of mod_wsgi.
+#[test]
+fn error_logs() {
+    let logs = ["4.9.4", "6.1.1"].map(|version| fixture(&format!("error_logs/{version}.log")));
+    let seeds = logs.iter().flat_map(|log| {
+        let lines: Vec<&str> = log.lines().collect();
+        let chunk = |lines: &[&str]| lines.join("\n").into_bytes();
+        lines.chunks(16).map(chunk).collect::<Vec<_>>()
+    });
+    engine::run("error_logs", seeds.collect(), |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let mut reader = error_log::Reader::default();
+        for line in text.lines() {
+            let found = reader.read(line, Instant(0));
+            assert!(found.iter().all(|attempt| attempt.frames.len() <= 128));
         }
     });
 }

@@ -33,6 +33,8 @@ pub mod cli;
 
 pub mod doctor;
 
+pub mod status;
+
 pub mod escape;
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use sigblame::{
     cli::{
-        CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, RunArgs, TraceArgs, UNAVAILABLE,
-        USAGE,
+        CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, RunArgs, StatusArgs, TraceArgs,
+        UNAVAILABLE, USAGE,
     },
     config::{Config, Log, LogFormat, LogLevel},
     doctor::{self, Facts, HookRow, ProgramRow},
@@ -24,6 +24,7 @@ use sigblame::{
     python::layout,
     run::{Agent, Output, Tell},
     sink::{http, log, metrics::Metrics},
+    status,
     store::Store,
 };
 use tokio::{runtime, sync::oneshot};
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run(&args, rung),
         Command::Trace(args) => trace(&args, rung),
+        Command::Status(args) => show_status(&args),
         Command::Doctor(args) => diagnose(&args, rung),
         Command::CheckConfig(args) => check_config(&args),
     };
@@ -85,7 +87,7 @@ fn run(args: &RunArgs, rung: Option<&str>) -> Result<ExitCode> {
     check_processes(&config.proc_root)?;
     let loop_args = args.clone();
     let output = Output::Findings(config.log.format);
-    runtime()?.block_on(async move {
+    wait_for(async move {
         // The port first: a second agent stops before it touches the kernel.
         let listener = http::bind(config.web.listen_address).await?;
         let shared = http::Shared::new(Metrics::new()?, Store::new(config.findings.keep));
@@ -149,7 +151,7 @@ fn trace(args: &TraceArgs, rung: Option<&str>) -> Result<ExitCode> {
         all: args.all,
     };
     let reload = args.clone();
-    runtime()?.block_on(async move {
+    wait_for(async move {
         let shared = http::Shared::new(Metrics::new()?, Store::new(1));
         let probe = load::load(&layout::raw(), rung)?;
         let tell = Tell::new(shared, output, colour(io::stdout().is_terminal()));
@@ -157,6 +159,22 @@ fn trace(args: &TraceArgs, rung: Option<&str>) -> Result<ExitCode> {
         let (_keep, stop) = oneshot::channel();
         agent.run(ring, move || Ok(reload.load()?), stop).await
     })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_status(args: &StatusArgs) -> Result<ExitCode> {
+    let address = args.load()?.web.listen_address;
+    let report = runtime()?.block_on(status::ask(address))?;
+    let text = if args.json {
+        status::json(&report)
+    } else {
+        let out = io::stdout();
+        status::text(
+            &report,
+            status::Look::of(&out, colour(out.is_terminal()), args.all),
+        )
+    };
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -243,6 +261,15 @@ fn print(text: &str) -> Result<()> {
 
 fn start_log(settings: Log) -> Result<()> {
     log::start(settings, colour(io::stderr().is_terminal())).map_err(anyhow::Error::msg)
+}
+
+/// Runs until the work is done. A file that hangs does not hold up the end: whoever reads it then
+/// goes with the process.
+fn wait_for<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
 }
 
 /// One thread for the loop, one for the endpoints: a slow reader of `/metrics` does not hold up

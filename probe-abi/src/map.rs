@@ -15,8 +15,10 @@ pub const LAYOUTS: &str = "LAYOUTS";
 pub const MISSES: &str = "MISSES";
 /// Counters by [`crate::miss::Tally`], per processor.
 pub const TALLIES: &str = "TALLIES";
-/// Scratch space, one row per processor.
+/// Scratch space: [`CLAIMED_ROWS`], and then one row per processor.
 pub const SCRATCH: &str = "SCRATCH";
+/// Rows of [`SCRATCH`] for programs that can be preempted, each of which claims one.
+pub const CLAIMED_ROWS: u32 = 16;
 /// The global of type [`crate::kernel::RawKernel`].
 pub const KERNEL: &str = "KERNEL";
 

@@ -32,11 +32,11 @@ macro_rules! misses {
 
 misses! {
     RingFull = 0, "ring_full", "The ring had no room; the record is lost.";
-    NoScratch = 1, "no_scratch", "No scratch row for this processor; the record is lost.";
+    NoScratch = 1, "no_scratch", "No scratch row was free; the record is lost.";
     NoLayout = 2, "python_unsupported", "The layout of this process's CPython is not known; its stacks are not walked.";
     NoStash = 3, "no_stash", "The stash between entry and exit was full; the record is lost.";
     ProcessesFull = 4, "processes_full", "No room for another watched process.";
-    RateLimited = 5, "rate_limited", "The process registers in a loop; this one was folded.";
+    RateLimited = 5, "rate_limited", "The process registers, or tries to, in a loop; this one was folded.";
     Kernel = 6, "kernel_read", "Kernel memory could not be read where BTF said it would be.";
     NodeBound = 7, "node_bound", "The search for the thread state ended at its bound.";
     InterpreterUnknown = 8, "interpreter_unknown", "No interpreter of this process is known yet.";
@@ -50,6 +50,8 @@ misses! {
     Registers = 16, "registers", "The caller's registers could not be found; the record has no native stack.";
     UserStack = 17, "user_stack", "The caller's stack could not be read; the record has no native stack.";
     TextUnreadable = 18, "text_unreadable", "A Python frame's file or function name could not be read.";
+    Intercept = 19, "intercept_arguments", "mod_wsgi's intercept was called with arguments that it refuses, or that could not be read; that is no attempt.";
+    Handler = 20, "intercept_handler", "The handler of a blocked attempt could not be read; the attempt is told without it.";
 }
 
 /// How many reasons there are.
@@ -59,7 +61,7 @@ pub const MISSES: u32 = Miss::TABLE.len() as u32;
 #[repr(u16)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tally {
-    /// A registration in a child that shares its parent's memory.
+    /// A registration or an attempt in a child that shares its parent's memory.
     Exempt = 0,
     /// A child that shares its parent's memory was made by a watched process.
     SharedChild = 1,

@@ -11,19 +11,40 @@ pub struct RawProcess {
     /// Address of the pointer to the thread state that holds the interpreter lock; zero where
     /// the version has none (3.12 and later).
     pub current: u64,
-    /// Start of the rate limit's current window, `CLOCK_BOOTTIME` nanoseconds.
-    pub window: u64,
-    /// Records made in that window.
-    pub spent: u64,
-    /// Registrations swallowed since the last record.
-    pub folded: u64,
+    /// What its registrations cost.
+    pub registrations: RawWindow,
+    /// What its calls of mod_wsgi's intercept cost: apart, so that a loop of the one does not hide
+    /// the other, and so that each count of what was folded is exact.
+    pub attempts: RawWindow,
     /// Index into the layouts, or [`crate::python::UNSUPPORTED`]; valid where `interpreters` is not
     /// zero.
     pub layout: u32,
     /// [`RawProcess::EXEMPT`].
     pub flags: u32,
 }
-const _: () = assert!(size_of::<RawProcess>() == 48);
+const _: () = assert!(size_of::<RawProcess>() == 72);
+
+/// A rate limit.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RawWindow {
+    /// Start of the current window, `CLOCK_BOOTTIME` nanoseconds.
+    pub start: u64,
+    /// Records made in it.
+    pub spent: u64,
+    /// What was swallowed since the last record.
+    pub folded: u64,
+}
+const _: () = assert!(size_of::<RawWindow>() == 24);
+
+impl RawWindow {
+    /// Nothing spent yet.
+    pub const NEW: Self = Self {
+        start: 0,
+        spent: 0,
+        folded: 0,
+    };
+}
 
 impl RawProcess {
     /// A child that shares its parent's memory but not its handlers (`vfork`, `posix_spawn`):
@@ -33,7 +54,7 @@ impl RawProcess {
 
 /// Length of the rate limit's window, in nanoseconds.
 pub const RATE_WINDOW: u64 = 1_000_000_000;
-/// Records that one process may make in a window before the rest is folded.
+/// Records of one kind that one process may make in a window before the rest is folded.
 pub const RATE_LIMIT: u64 = 2_000;
 
 /// What user space has found out about an executable file: not an httpd.

@@ -93,8 +93,29 @@ pub struct RawLayout {
     // PyBytesObject
     pub bytes_size: u32,
     pub bytes_data: u32,
+
+    // PyObject, PyTypeObject
+    pub object_type: u32,
+    pub type_name: u32,
+    pub type_flags: u32,
+
+    // PyTupleObject
+    pub tuple_size: u32,
+    pub tuple_items: u32,
+
+    // PyLongObject
+    /// `ob_size`, the number of digits with the integer's sign, or `lv_tag` (3.12 and later).
+    pub integer_tag: u32,
+    /// Bits of `lv_tag` below the number of digits; zero where it is `ob_size`.
+    pub integer_shift: u32,
+    pub integer_digits: u32,
+    /// Bits of a digit: 30, in 32.
+    pub integer_bits: u32,
+
+    // PyFunctionObject
+    pub function_code: u32,
 }
-const _: () = assert!(size_of::<RawLayout>() == 8 + 42 * 4);
+const _: () = assert!(size_of::<RawLayout>() == 8 + 52 * 4);
 
 /// Bit of [`RawLayout::version`]: built without the global interpreter lock.
 pub const FREE_THREADED: u32 = 1 << 16;

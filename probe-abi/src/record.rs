@@ -16,6 +16,10 @@ impl Kind {
     pub const EXEC: Self = Self(3);
     /// [`RawLifecycle`]: the last thread of the process has gone; `other` is the exit code.
     pub const EXIT: Self = Self(4);
+    /// [`RawIntercept`], followed by the Python frames and the handler's.
+    pub const INTERCEPT: Self = Self(5);
+    /// [`RawLifecycle`]: the process begins to read its configuration.
+    pub const RELOAD: Self = Self(6);
 }
 
 /// The head of every record.
@@ -26,11 +30,13 @@ pub struct RawHeader {
     pub when: u64,
     /// The process's start, `CLOCK_BOOTTIME` in nanoseconds. With `tgid`, its identity.
     pub start: u64,
-    /// Counts the records tried on this processor, so that a gap proves a loss.
+    /// Counts the records tried by what `cpu` says, so that a gap proves a loss.
     pub sequence: u64,
     /// Bytes of the whole record, header included.
     pub size: u32,
-    /// The processor that made the record: `sequence` counts per processor.
+    /// The processor that made the record; or [`RawHeader::CLAIMED`] and the scratch row in which
+    /// it was made, by a program that can be preempted: another one may have sent a record of the
+    /// same processor meanwhile.
     pub cpu: u32,
     /// Process id, in the initial pid namespace.
     pub tgid: u32,
@@ -44,6 +50,11 @@ pub struct RawHeader {
     pub reserved: u16,
 }
 const _: () = assert!(size_of::<RawHeader>() == 48);
+
+impl RawHeader {
+    /// Bit of [`RawHeader::cpu`]: the rest is a scratch row, not a processor.
+    pub const CLAIMED: u32 = 1 << 31;
+}
 
 /// What a process does on one signal, as the kernel keeps it in `k_sigaction`.
 #[repr(C)]
@@ -88,7 +99,64 @@ pub struct RawRegistration {
 }
 const _: () = assert!(size_of::<RawRegistration>() == 48 + 3 * 24 + 16 + 48 + 40);
 
-/// A birth, a change of program or a death.
+/// What a handler is. A newtype, not a Rust enum: any 16 bits may arrive.
+#[repr(transparent)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct RawWanted(pub u16);
+
+impl RawWanted {
+    /// It could not be read.
+    pub const UNKNOWN: Self = Self(0);
+    /// `SIG_DFL`.
+    pub const DEFAULT: Self = Self(1);
+    /// `SIG_IGN`.
+    pub const IGNORE: Self = Self(2);
+    /// A Python function, whose code follows as one [`crate::python::RawFrame`] without a line table.
+    pub const FUNCTION: Self = Self(3);
+    /// Another object, of the type that `name` has.
+    pub const OBJECT: Self = Self(4);
+}
+
+/// Bytes of a type's name, its end among them.
+pub const TYPE_NAME_SIZE: usize = 64;
+
+/// One call that reached mod_wsgi's intercept.
+///
+/// Python frames follow ([`crate::python::RawFrame`]), then a function's code, and then a copy of
+/// the caller's stack ([`crate::native::RawNative`]). What a walk fills in lies where
+/// [`RawRegistration`] has it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RawIntercept {
+    /// Who, when.
+    pub header: RawHeader,
+    /// Attempts of this process that the rate limit swallowed since its last record of one.
+    pub folded: u64,
+    /// Signal number as the caller gave it: any C `int`.
+    pub number: i64,
+    /// Bytes of the function's code, padded to eight; zero for any other handler.
+    pub handler_size: u32,
+    /// What was to stand on the signal.
+    pub handler: RawWanted,
+    /// Bytes of `name`; the longest there is may have been longer.
+    pub name_size: u16,
+    /// The handler's type, in UTF-8, its end a zero.
+    pub name: [u8; TYPE_NAME_SIZE],
+    /// What the Python walk found.
+    pub python: crate::python::RawStack,
+    /// The registers as they are in the intercept's caller.
+    pub native: crate::native::RawNative,
+}
+const _: () = {
+    use core::mem::offset_of;
+    assert!(size_of::<RawIntercept>() == size_of::<RawRegistration>());
+    assert!(offset_of!(RawIntercept, python) == offset_of!(RawRegistration, python));
+    assert!(offset_of!(RawIntercept, native) == offset_of!(RawRegistration, native));
+};
+
+/// A birth, a change of program, a change of configuration or a death.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct RawLifecycle {

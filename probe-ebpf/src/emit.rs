@@ -6,7 +6,10 @@ use probe_abi::{
     record::{RawLifecycle, RawRegistration},
 };
 
-use crate::maps::{EVENTS, Scratch, TAIL_WORDS};
+use crate::{
+    maps::EVENTS,
+    scratch::{Scratch, TAIL_WORDS},
+};
 
 /// Nanoseconds on `CLOCK_BOOTTIME`.
 #[inline(always)]
@@ -41,9 +44,9 @@ pub fn length(position: u64) -> u64 {
     size_of::<RawRegistration>() as u64 + tail
 }
 
-/// Sends the registration that a scratch row holds, with its frames.
+/// Sends the record that a scratch row holds, with its frames.
 #[inline(always)]
-pub fn registration(scratch: &Scratch) -> Result<(), Miss> {
+pub fn record(scratch: &Scratch) -> Result<(), Miss> {
     let length = length(scratch.position);
     // SAFETY: `record` and `tail` are neighbours in a `repr(C)` struct without a hole between
     // them, and `length` is at most the size of both.
@@ -62,7 +65,7 @@ pub fn registration(scratch: &Scratch) -> Result<(), Miss> {
     }
 }
 
-/// Sends a birth, a change of program or a death.
+/// Sends a birth, a change of program or of configuration, or a death.
 #[inline(always)]
 pub fn lifecycle(record: &RawLifecycle) -> Result<(), Miss> {
     // SAFETY: the record is initialised as a whole, and its size is that of its type.

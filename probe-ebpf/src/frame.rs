@@ -10,8 +10,9 @@ use probe_abi::{
 };
 
 use crate::{
-    maps::{self, Scratch, TAIL, TAIL_WORDS},
+    maps,
     read::{field, user_bytes, user_word, user_words},
+    scratch::{Scratch, TAIL, TAIL_WORDS},
 };
 
 /// `FRAME_OWNED_BY_GENERATOR` (`Include/internal/pycore_frame.h`, 3.11 to 3.15).
@@ -135,6 +136,34 @@ pub fn frame(scratch: &mut Scratch, layout: &RawLayout) -> u32 {
     0
 }
 
+/// Writes the code object at the cursor as the function that a handler is: without an instruction
+/// and a line table, for it begins at its first line. It has room beside any frames.
+#[inline(always)]
+pub fn function(scratch: &mut Scratch, layout: &RawLayout) -> u32 {
+    let code = scratch.frame;
+    if !user_words(&mut scratch.code_copy, layout.code_size, code) {
+        return 1;
+    }
+    let mut raw = RawFrame {
+        code,
+        instruction: 0,
+        first_line: field(&scratch.code_copy, layout.code_first_line) as u32,
+        table_size: 0,
+        file_size: 0,
+        name_size: 0,
+        file_kind: 0,
+        name_kind: 0,
+        flags: 0,
+    };
+    let head = scratch.position;
+    scratch.position = head + size_of::<RawFrame>() as u64;
+    scratch.file_before = 0;
+    names(scratch, layout, &mut raw);
+    pad(scratch);
+    write(scratch, head, raw);
+    0
+}
+
 /// Offset of the instruction into the bytecode, in bytes.
 #[inline(always)]
 fn instruction(scratch: &Scratch, layout: &RawLayout, code: u64) -> i64 {
@@ -172,12 +201,11 @@ fn is_incomplete(scratch: &Scratch, layout: &RawLayout, owner: u64, instruction:
     instruction < i64::from(units) * 2
 }
 
-/// Copies file, name and line table behind the frame's head.
+/// Copies file and name behind the frame's head.
 #[inline(always)]
-fn describe(scratch: &mut Scratch, layout: &RawLayout, raw: &mut RawFrame) {
+fn names(scratch: &mut Scratch, layout: &RawLayout, raw: &mut RawFrame) {
     let file = field(&scratch.code_copy, layout.code_file);
     let name = field(&scratch.code_copy, layout.code_name);
-    let table = field(&scratch.code_copy, layout.code_table);
     if file != 0 && file == scratch.file_before {
         raw.flags |= RawFrame::SAME_FILE;
     } else {
@@ -191,7 +219,13 @@ fn describe(scratch: &mut Scratch, layout: &RawLayout, raw: &mut RawFrame) {
     raw.name_size = text.size;
     raw.name_kind = text.kind;
     raw.flags |= if text.cut { RawFrame::NAME_CUT } else { 0 };
+}
 
+/// Copies file, name and line table behind the frame's head.
+#[inline(always)]
+fn describe(scratch: &mut Scratch, layout: &RawLayout, raw: &mut RawFrame) {
+    names(scratch, layout, raw);
+    let table = field(&scratch.code_copy, layout.code_table);
     let size = user_word(table + u64::from(layout.bytes_size));
     let mut kept = if size > TABLE_SIZE as u64 {
         TABLE_SIZE as u64

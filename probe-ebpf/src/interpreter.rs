@@ -47,9 +47,8 @@ fn try_interpreter(ctx: &ProbeContext) -> Result<(), Miss> {
     let known = RawProcess {
         interpreters: address.wrapping_add(interpreter.interpreters),
         current,
-        window: row.window,
-        spent: row.spent,
-        folded: row.folded,
+        registrations: row.registrations,
+        attempts: row.attempts,
         layout: interpreter.layout,
         flags: row.flags,
     };

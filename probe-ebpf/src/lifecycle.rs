@@ -12,8 +12,8 @@
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use probe_abi::{
     miss::{Miss, Tally},
-    process::{PROGRAM_HTTPD, PROGRAM_OTHER, RawProcess},
-    record::{Kind, RawFile, RawHeader, RawLifecycle},
+    process::{PROGRAM_HTTPD, PROGRAM_OTHER, RawProcess, RawWindow},
+    record::{Kind, RawFile, RawLifecycle},
 };
 
 use crate::{
@@ -65,9 +65,8 @@ fn try_fork(parent: u64, child: u64) -> Result<(), Miss> {
     let copy = RawProcess {
         interpreters: row.interpreters,
         current: row.current,
-        window: 0,
-        spent: 0,
-        folded: 0,
+        registrations: RawWindow::NEW,
+        attempts: RawWindow::NEW,
         layout: row.layout,
         flags,
     };
@@ -77,7 +76,7 @@ fn try_fork(parent: u64, child: u64) -> Result<(), Miss> {
     if flags & RawProcess::EXEMPT != 0 {
         return Ok(());
     }
-    let mut record = empty(Kind::FORK);
+    let mut record = task::lifecycle(Kind::FORK, maps::number());
     record.other = tgid;
     record.other_start = task::start_of(child);
     record.flags = if shares_handlers {
@@ -102,7 +101,7 @@ fn try_exec(program: u64) -> Result<(), Miss> {
         PROGRAM_OTHER if exempt != Some(false) => return Ok(()),
         _ => {}
     }
-    let mut record = empty(Kind::EXEC);
+    let mut record = task::lifecycle(Kind::EXEC, maps::number());
     record.file = file;
     emit::lifecycle(&record)
 }
@@ -113,9 +112,8 @@ fn watch(tgid: u32) -> Result<(), Miss> {
     let row = RawProcess {
         interpreters: 0,
         current: 0,
-        window: 0,
-        spent: 0,
-        folded: 0,
+        registrations: RawWindow::NEW,
+        attempts: RawWindow::NEW,
         layout: 0,
         flags: 0,
     };
@@ -153,41 +151,7 @@ fn try_exit() -> Result<(), Miss> {
     if exempt {
         return Ok(());
     }
-    let mut record = empty(Kind::EXIT);
+    let mut record = task::lifecycle(Kind::EXIT, maps::number());
     record.other = kernel_half(current + kernel(|k| &k.task_exit_code));
     emit::lifecycle(&record)
-}
-
-/// A record about the current process, its body still zero.
-#[inline(always)]
-fn empty(kind: Kind) -> RawLifecycle {
-    let mut record = RawLifecycle {
-        header: RawHeader {
-            when: 0,
-            start: 0,
-            sequence: 0,
-            size: 0,
-            cpu: 0,
-            tgid: 0,
-            tid: 0,
-            uid: 0,
-            kind,
-            reserved: 0,
-        },
-        other_start: 0,
-        file: RawFile {
-            inode: 0,
-            device: 0,
-            generation: 0,
-        },
-        other: 0,
-        flags: 0,
-    };
-    task::fill(
-        &mut record.header,
-        kind,
-        emit::now(),
-        size_of::<RawLifecycle>() as u32,
-    );
-    record
 }

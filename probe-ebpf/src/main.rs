@@ -4,12 +4,14 @@
 //! |---|---|---|---|
 //! | registration, upper rung | `registration_before`, `registration_after` | `RawRegistration` | `registration.rs` |
 //! | registration, lower rung | `registration_enter`, `registration_exit` | `RawRegistration` | `registration.rs` |
+//! | intercept | `intercept` | `RawIntercept` | `intercept.rs` |
+//! | reload | `reload` | `RawLifecycle` | `reload.rs` |
 //! | interpreter | `interpreter` | none: it fills the process's row | `interpreter.rs` |
 //! | lifecycle | `lifecycle_fork`, `lifecycle_exec`, `lifecycle_exit` | `RawLifecycle` | `lifecycle.rs` |
 //! | inventory | `inventory` | `RawInventory`, through the iterator's own file | `inventory.rs` |
 //!
 //! Every program is three lines: it tallies the miss of a `try_…` function. Unsafe code lives
-//! in `maps` (what a map's value may be used for), `read` (memory that is not ours), `emit`
+//! in `maps` and `scratch` (what a map's value may be used for), `read` (memory that is not ours), `emit`
 //! (the ring), `walk` and `inventory` (attributes that only unsafe can spell); the program
 //! files forbid it.
 
@@ -30,6 +32,8 @@ mod emit;
 #[cfg(target_arch = "bpf")]
 mod frame;
 #[cfg(target_arch = "bpf")]
+mod intercept;
+#[cfg(target_arch = "bpf")]
 mod interpreter;
 #[cfg(target_arch = "bpf")]
 mod inventory;
@@ -45,6 +49,10 @@ mod python;
 mod read;
 #[cfg(target_arch = "bpf")]
 mod registration;
+#[cfg(target_arch = "bpf")]
+mod reload;
+#[cfg(target_arch = "bpf")]
+mod scratch;
 #[cfg(target_arch = "bpf")]
 mod task;
 #[cfg(target_arch = "bpf")]

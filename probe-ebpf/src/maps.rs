@@ -5,8 +5,8 @@
 //! | map | bytes |
 //! |---|---|
 //! | `EVENTS` | 8 MiB |
-//! | `SCRATCH` | 81 KiB for each possible processor |
-//! | `PROCESSES` | 16,384 rows of 48 bytes, about 1.6 MiB with the table's own |
+//! | `SCRATCH` | 81 KiB for each possible processor, and 1.3 MiB for rows that are claimed |
+//! | `PROCESSES` | 16,384 rows of 72 bytes, about 2 MiB with the table's own |
 //! | `PROGRAMS` | 8,192 rows of 4 bytes, about 0.8 MiB with the table's own |
 //! | `STARTS` | 1,024 rows of 24 bytes, about 0.2 MiB with the table's own |
 //! | `STASH` | 4,096 rows of 56 bytes, about 0.5 MiB with the table's own |
@@ -22,13 +22,16 @@ use aya_ebpf::{
 };
 use probe_abi::{
     kernel::RawKernel,
-    map::{EVENTS_SIZE, LAYOUTS_MAX, PROCESSES_MAX, PROGRAMS_MAX, STARTS_MAX, STASH_MAX},
+    map::{
+        CLAIMED_ROWS, EVENTS_SIZE, LAYOUTS_MAX, PROCESSES_MAX, PROGRAMS_MAX, STARTS_MAX, STASH_MAX,
+    },
     miss::{MISSES as MISS_COUNT, Miss, TALLIES as TALLY_COUNT, Tally},
-    native::STACK_SIZE,
-    process::{RATE_LIMIT, RATE_WINDOW, RawInterpreter, RawProcess, RawStart},
-    python::{FILE_SIZE, NAME_SIZE, RECORD_SIZE, RawLayout, TABLE_SIZE},
-    record::{RawDisposition, RawFile, RawInventory, RawRegistration},
+    process::{RATE_LIMIT, RATE_WINDOW, RawInterpreter, RawProcess, RawStart, RawWindow},
+    python::RawLayout,
+    record::{RawDisposition, RawFile, RawInventory},
 };
+
+use crate::scratch::Scratch;
 
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_SIZE, 0);
@@ -50,10 +53,14 @@ static TALLIES: PerCpuArray<u64> = PerCpuArray::with_max_entries(TALLY_COUNT, 0)
 static SEQUENCE: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static ROW: PerCpuArray<RawInventory> = PerCpuArray::with_max_entries(1, 0);
-/// A per-processor array stops at 32 KiB a value; this is a plain one, indexed by processor,
-/// to which the loader gives as many entries as there are possible processors.
+/// A per-processor array stops at 32 KiB a value; this is a plain one: the rows that are claimed,
+/// and one for each possible processor, for which the loader makes room.
 #[map]
-static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
+pub static SCRATCH: Array<Scratch> = Array::with_max_entries(CLAIMED_ROWS + 1, 0);
+/// Which rows of `SCRATCH` are claimed. Elements that were given back may be on another processor's
+/// list of free ones for a moment, so there are more than can be in use.
+#[map]
+pub static CLAIMS: HashMap<u32, u32> = HashMap::with_max_entries(2 * CLAIMED_ROWS, 0);
 
 /// Given by the loader before the object is loaded.
 #[unsafe(no_mangle)]
@@ -128,59 +135,6 @@ pub struct Stash {
     pub signal: u64,
 }
 
-/// Bytes of frames that a record can hold.
-pub const TAIL: usize = RECORD_SIZE;
-/// Bytes behind the frames: for the copy of the stack, or, while frames are written, so that a
-/// masked position plus a capped length stays inside.
-pub const SLACK: usize = STACK_SIZE;
-const _: () = assert!(SLACK >= TABLE_SIZE + FILE_SIZE + NAME_SIZE + 64);
-/// Words of the tail with its slack.
-pub const TAIL_WORDS: usize = (TAIL + SLACK) / 8;
-
-/// The walk's cursor, its buffers, and the record being built: one row per processor.
-///
-/// The cursor lives here and not in registers so that the verifier sees the same state on
-/// each turn of the loop (`walk.rs`).
-#[repr(C)]
-pub struct Scratch {
-    /// Index of the layout row.
-    pub layout: u32,
-    /// Frames written so far.
-    pub frames: u32,
-    /// The calling thread's thread pointer.
-    pub thread_pointer: u64,
-    /// The interpreter to look at when the list of thread states ends.
-    pub interpreter: u64,
-    /// The interpreter whose thread states are being looked at.
-    pub here: u64,
-    /// The thread state to look at.
-    pub thread: u64,
-    /// The thread state found, its interpreter and its innermost frame.
-    pub found_thread: u64,
-    pub found_interpreter: u64,
-    pub found_frame: u64,
-    /// The frame to look at.
-    pub frame: u64,
-    /// Beyond the written frames: the last one that a traceback shows.
-    pub outermost: u64,
-    /// Whether the outermost frame is being written, for which there is always room.
-    pub last: u64,
-    /// Whether native code lies between the last frame written and the next.
-    pub crossed: u64,
-    /// Most bytes of the stack to copy.
-    pub stack_limit: u64,
-    /// Code object and file name of the frame before.
-    pub code_before: u64,
-    pub file_before: u64,
-    /// Bytes of the tail in use.
-    pub position: u64,
-    pub frame_copy: [u64; 16],
-    pub code_copy: [u64; 32],
-    pub text_copy: [u64; 8],
-    pub record: RawRegistration,
-    pub tail: [u64; TAIL_WORDS],
-}
-
 /// One of the kernel's offsets.
 ///
 /// The read is volatile because the value that stands here at compile time is not the one that
@@ -189,20 +143,6 @@ pub struct Scratch {
 pub fn kernel(field: impl FnOnce(&RawKernel) -> &u32) -> u64 {
     // SAFETY: a reference to a field of a static; nothing writes to it while programs run.
     u64::from(unsafe { read_volatile(field(&KERNEL)) })
-}
-
-/// This processor's scratch row.
-///
-/// Only programs that cannot be preempted may use it: tracepoints run with preemption off, and
-/// the kernel does not enter `fexit` programs twice on one processor.
-#[inline(always)]
-pub fn scratch() -> Result<&'static mut Scratch, Miss> {
-    // SAFETY: the helper has no precondition.
-    let processor = unsafe { helper::bpf_get_smp_processor_id() };
-    let row = SCRATCH.get_ptr_mut(processor).ok_or(Miss::NoScratch)?;
-    // SAFETY: a live array element, aligned to eight, valid for every bit pattern, and this
-    // processor's alone while the program runs.
-    Ok(unsafe { &mut *row })
 }
 
 /// A layout row.
@@ -227,6 +167,16 @@ pub fn process(tgid: u32) -> Option<&'static RawProcess> {
     // the program runs, the worst is another watched process's addresses, at which user memory
     // is read under the same checks.
     Some(unsafe { &*row })
+}
+
+/// Whether what a process does is counted only.
+#[inline(always)]
+pub fn is_exempt(process: &RawProcess) -> bool {
+    let exempt = process.flags & RawProcess::EXEMPT != 0;
+    if exempt {
+        count(Tally::Exempt);
+    }
+    exempt
 }
 
 /// Leaves a registration's entry for its exit.
@@ -263,35 +213,61 @@ pub fn forget(thread: u64) {
     }
 }
 
+/// A record's place in the stream ([`probe_abi::record::RawHeader::cpu`]).
+#[derive(Clone, Copy)]
+pub struct Number {
+    pub cpu: u32,
+    pub sequence: u64,
+}
+
 /// What a process's rate limit says of a record.
 #[derive(Clone, Copy)]
 pub struct Charge {
-    /// Registrations that were folded since its last record.
+    /// Calls that were folded since its last record.
     pub swallowed: u64,
     /// Records in this window, this one among them.
     pub spent: u64,
 }
 
-/// Charges one record to a process; `None` when its limit is reached.
+/// Charges a registration's record to a process; `None` when its limit is reached.
 #[inline(always)]
-pub fn charge(tgid: u32, now: u64) -> Option<Charge> {
+pub fn charge_registration(tgid: u32, now: u64) -> Option<Charge> {
     let row = PROCESSES.get_ptr_mut(tgid)?;
-    // SAFETY: a live element. Two threads of one process may race here: the window and what was
-    // spent in it are approximate, but what was folded is added atomically and not lost.
+    // SAFETY: a live element.
+    unsafe { charge(&raw mut (*row).registrations, now) }
+}
+
+/// Charges an attempt's record to a process; `None` when its limit is reached.
+#[inline(always)]
+pub fn charge_attempt(tgid: u32, now: u64) -> Option<Charge> {
+    let row = PROCESSES.get_ptr_mut(tgid)?;
+    // SAFETY: a live element.
+    unsafe { charge(&raw mut (*row).attempts, now) }
+}
+
+/// Two threads of one process may race here: the window and what was spent in it are approximate,
+/// but what was folded is added atomically and not lost.
+///
+/// # Safety
+///
+/// `window` is in a live element.
+#[inline(always)]
+unsafe fn charge(window: *mut RawWindow, now: u64) -> Option<Charge> {
+    // SAFETY: the caller's promise.
     unsafe {
-        if now.wrapping_sub(read_volatile(&raw const (*row).window)) > RATE_WINDOW {
-            (*row).window = now;
-            (*row).spent = 0;
+        if now.wrapping_sub(read_volatile(&raw const (*window).start)) > RATE_WINDOW {
+            (*window).start = now;
+            (*window).spent = 0;
         }
-        if read_volatile(&raw const (*row).spent) >= RATE_LIMIT {
-            add(&raw mut (*row).folded, 1);
+        if read_volatile(&raw const (*window).spent) >= RATE_LIMIT {
+            add(&raw mut (*window).folded, 1);
             return None;
         }
-        (*row).spent += 1;
-        let spent = (*row).spent;
-        let swallowed = read_volatile(&raw const (*row).folded);
+        (*window).spent += 1;
+        let spent = (*window).spent;
+        let swallowed = read_volatile(&raw const (*window).folded);
         if swallowed != 0 {
-            add(&raw mut (*row).folded, swallowed.wrapping_neg());
+            add(&raw mut (*window).folded, swallowed.wrapping_neg());
         }
         Some(Charge { swallowed, spent })
     }
@@ -310,12 +286,12 @@ unsafe fn add(counter: *mut u64, amount: u64) {
     };
 }
 
-/// Counts a miss.
+/// Counts a miss. Atomically: uprobes can be preempted while they do.
 #[inline(always)]
 pub fn miss(miss: Miss) {
     if let Some(counter) = MISSES.get_ptr_mut(miss as u32) {
-        // SAFETY: this processor's own counter.
-        unsafe { *counter += 1 }
+        // SAFETY: this processor's own counter, aligned to eight.
+        unsafe { add(counter, 1) }
     }
 }
 
@@ -323,8 +299,8 @@ pub fn miss(miss: Miss) {
 #[inline(always)]
 pub fn count(tally: Tally) {
     if let Some(counter) = TALLIES.get_ptr_mut(tally as u32) {
-        // SAFETY: this processor's own counter.
-        unsafe { *counter += 1 }
+        // SAFETY: as above.
+        unsafe { add(counter, 1) }
     }
 }
 
@@ -336,10 +312,10 @@ pub fn tally(result: Result<(), Miss>) {
     }
 }
 
-/// The next sequence number of this processor, from 1.
+/// The place of the next record in the stream, for programs that cannot be preempted.
 #[inline(always)]
-pub fn sequence() -> u64 {
-    match SEQUENCE.get_ptr_mut(0) {
+pub fn number() -> Number {
+    let sequence = match SEQUENCE.get_ptr_mut(0) {
         Some(counter) => {
             // SAFETY: this processor's own counter.
             unsafe {
@@ -348,6 +324,10 @@ pub fn sequence() -> u64 {
             }
         }
         None => 0,
+    };
+    Number {
+        cpu: crate::emit::processor(),
+        sequence,
     }
 }
 

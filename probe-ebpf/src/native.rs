@@ -10,8 +10,9 @@ use probe_abi::{
 };
 
 use crate::{
-    maps::{Scratch, kernel},
+    maps::kernel,
     read::{kernel_word, task_registers, user_block},
+    scratch::Scratch,
     task,
 };
 
@@ -19,13 +20,38 @@ use crate::{
 /// without KASAN (`THREAD_SIZE`, 5.10 to 5.14, the kernels without the helper).
 const THREAD_SIZE: u64 = 16_384;
 
+/// The registers from which a stack is unwound, as they are behind a call.
+pub struct Registers {
+    pub ip: u64,
+    pub sp: u64,
+    pub fp: u64,
+    /// Zero on x86_64, which has none.
+    pub lr: u64,
+}
+
+/// The registers with which the current task entered the kernel.
+#[inline(always)]
+pub fn of_call(signal: u64) -> Result<Registers, Miss> {
+    let registers = address_of_call(signal)?;
+    Ok(Registers {
+        ip: kernel_word(registers + kernel(|k| &k.regs_ip)),
+        sp: kernel_word(registers + kernel(|k| &k.regs_sp)),
+        fp: kernel_word(registers + kernel(|k| &k.regs_fp)),
+        lr: if cfg!(bpf_target_arch = "aarch64") {
+            kernel_word(registers + kernel(|k| &k.regs_lr))
+        } else {
+            0
+        },
+    })
+}
+
 /// Address of the registers with which the current task entered the kernel.
 ///
 /// The helper knows (5.15 and later). Before, they lie at the end of the kernel's stack, which
 /// holds unless the kernel was built in an unusual way: the proof is that they hold the system
 /// call's own argument.
 #[inline(always)]
-fn registers(signal: u64) -> Result<u64, Miss> {
+fn address_of_call(signal: u64) -> Result<u64, Miss> {
     if kernel(|k| &k.has_task_regs) != 0 {
         // On a kernel without the helper the verifier sees that this branch is never taken, for
         // the offsets are constants to it.
@@ -43,7 +69,11 @@ fn registers(signal: u64) -> Result<u64, Miss> {
 
 /// Fills the record's `native` part, its stack not yet copied.
 #[inline(always)]
-pub fn start(scratch: &mut Scratch, signal: u64, spent: u64) -> Result<(), Miss> {
+pub fn start(
+    scratch: &mut Scratch,
+    registers: Result<Registers, Miss>,
+    spent: u64,
+) -> Result<(), Miss> {
     scratch.record.native = RawNative {
         ip: 0,
         sp: 0,
@@ -59,13 +89,11 @@ pub fn start(scratch: &mut Scratch, signal: u64, spent: u64) -> Result<(), Miss>
     } else {
         STACK_SIZE as u64
     };
-    let registers = registers(signal)?;
-    scratch.record.native.ip = kernel_word(registers + kernel(|k| &k.regs_ip));
-    scratch.record.native.sp = kernel_word(registers + kernel(|k| &k.regs_sp));
-    scratch.record.native.fp = kernel_word(registers + kernel(|k| &k.regs_fp));
-    if cfg!(bpf_target_arch = "aarch64") {
-        scratch.record.native.lr = kernel_word(registers + kernel(|k| &k.regs_lr));
-    }
+    let registers = registers?;
+    scratch.record.native.ip = registers.ip;
+    scratch.record.native.sp = registers.sp;
+    scratch.record.native.fp = registers.fp;
+    scratch.record.native.lr = registers.lr;
     scratch.record.native.flags = RawNative::KNOWN;
     Ok(())
 }

@@ -12,8 +12,8 @@ use probe_abi::{
 };
 
 use crate::{
-    maps::Scratch,
     read::{field, try_user_word, user_word, user_words},
+    scratch::Scratch,
     task,
 };
 

@@ -10,7 +10,9 @@ use aya_ebpf::{
     maps::LruHashMap,
     programs::{ProbeContext, TracePointContext},
 };
-use probe_abi::record::RawFile;
+use probe_abi::{miss::Miss, record::RawFile};
+
+use crate::native::Registers;
 
 /// A word of the target's memory; zero where it cannot be read.
 #[inline(always)]
@@ -29,6 +31,30 @@ pub fn try_user_word(address: u64) -> Option<u64> {
     let read =
         unsafe { helper::bpf_probe_read_user((&raw mut value).cast(), 8, address as *const _) };
     (read == 0).then_some(value)
+}
+
+/// Four bytes of the target's memory; zero where they cannot be read.
+#[inline(always)]
+pub fn user_half(address: u64) -> u32 {
+    let mut value = 0_u32;
+    // SAFETY: as in `user_word`, with four bytes.
+    unsafe { helper::bpf_probe_read_user((&raw mut value).cast(), 4, address as *const _) };
+    value
+}
+
+/// A text that ends with a zero, or where the buffer does; how long it is without that zero. `None`
+/// where it cannot be read.
+#[inline(always)]
+pub fn user_text<const N: usize>(buffer: &mut [u64; N], address: u64) -> Option<u64> {
+    // SAFETY: the destination is N words; the helper checks the source and writes the zero.
+    let length = unsafe {
+        helper::bpf_probe_read_user_str(
+            buffer.as_mut_ptr().cast(),
+            (N * 8) as u32,
+            address as *const _,
+        )
+    };
+    (length > 0).then(|| length as u64 - 1)
 }
 
 /// Fills an array from the target's memory; zeros where it cannot be read.
@@ -177,6 +203,30 @@ pub fn instruction(ctx: &ProbeContext) -> u64 {
     // SAFETY: as above.
     let address = unsafe { (*ctx.regs).pc };
     address
+}
+
+/// The registers of the function that called the probed one, which has just been entered.
+///
+/// The call is undone, so that they are what a call leaves behind: on x86_64 it put the return
+/// address on the stack, on aarch64 into the link register.
+#[inline(always)]
+pub fn caller(ctx: &ProbeContext) -> Result<Registers, Miss> {
+    // SAFETY: the kernel passes the registers, and lets a uprobe read them.
+    #[cfg(bpf_target_arch = "x86_64")]
+    let (sp, fp) = unsafe { ((*ctx.regs).rsp, (*ctx.regs).rbp) };
+    #[cfg(bpf_target_arch = "x86_64")]
+    let registers = Registers {
+        ip: try_user_word(sp).ok_or(Miss::UserStack)?,
+        sp: sp.wrapping_add(8),
+        fp,
+        lr: 0,
+    };
+    // SAFETY: as above.
+    #[cfg(bpf_target_arch = "aarch64")]
+    let (sp, fp, lr) = unsafe { ((*ctx.regs).sp, (*ctx.regs).regs[29], (*ctx.regs).regs[30]) };
+    #[cfg(bpf_target_arch = "aarch64")]
+    let registers = Registers { ip: lr, sp, fp, lr };
+    Ok(registers)
 }
 
 /// What user space has said of a program; zero where it has not.

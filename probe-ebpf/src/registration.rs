@@ -12,16 +12,17 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext, TracePointContext},
 };
 use probe_abi::{
-    miss::{Miss, Tally},
-    process::{RawInterpreter, RawProcess},
+    miss::Miss,
+    process::RawInterpreter,
     record::{Kind, RawDisposition},
 };
 
 use crate::{
     emit,
     maps::{self, Stash, kernel, tally},
+    native,
     read::{context, field, user_words},
-    task, walk,
+    scratch, task, walk,
 };
 
 /// The lower rung's entry: `syscalls:sys_enter_rt_sigaction`.
@@ -62,7 +63,7 @@ fn try_enter(ctx: &TracePointContext) -> Result<(), Miss> {
     if action == 0 {
         return Ok(());
     }
-    if exempt(process) {
+    if maps::is_exempt(process) {
         return Ok(());
     }
     let signal = context(ctx, kernel(|k| &k.enter_signal)) & 0xffff_ffff;
@@ -107,7 +108,7 @@ fn try_before(ctx: &FEntryContext) -> Result<(), Miss> {
     let Some(process) = maps::process(task::tgid()) else {
         return Ok(());
     };
-    if ctx.arg::<u64>(1) == 0 || exempt(process) {
+    if ctx.arg::<u64>(1) == 0 || maps::is_exempt(process) {
         return Ok(());
     }
     let signal = u64::from(ctx.arg::<u32>(0));
@@ -131,16 +132,6 @@ fn try_after(ctx: &FExitContext) -> Result<(), Miss> {
     finish(&stash, ctx.arg::<i32>(3))
 }
 
-/// Whether the process's registrations are counted only.
-#[inline(always)]
-fn exempt(process: &RawProcess) -> bool {
-    let exempt = process.flags & RawProcess::EXEMPT != 0;
-    if exempt {
-        maps::count(Tally::Exempt);
-    }
-    exempt
-}
-
 /// Builds the record and sends it.
 #[inline(always)]
 fn finish(stash: &Stash, result: i32) -> Result<(), Miss> {
@@ -155,24 +146,26 @@ fn finish(stash: &Stash, result: i32) -> Result<(), Miss> {
         layout: process.layout,
         reserved: 0,
     };
-    let Some(charge) = maps::charge(tgid, now) else {
+    let Some(charge) = maps::charge_registration(tgid, now) else {
         return Err(Miss::RateLimited);
     };
-    let scratch = maps::scratch()?;
+    let slot = scratch::of_processor();
+    let scratch = scratch::row(slot)?;
     scratch.record.old = stash.old;
     scratch.record.new = task::disposition(task::current(), stash.signal);
     scratch.record.asked = stash.asked;
     scratch.record.folded = charge.swallowed;
     scratch.record.signal = stash.signal as u32;
     scratch.record.result = result;
-    walk::python(scratch, &interpreter);
-    walk::native(scratch, stash.signal, charge.spent);
+    walk::python(slot, scratch, &interpreter);
+    walk::native(slot, scratch, native::of_call(stash.signal), charge.spent);
     let size = emit::length(scratch.position);
     task::fill(
         &mut scratch.record.header,
         Kind::REGISTRATION,
         now,
         size as u32,
+        maps::number(),
     );
-    emit::registration(scratch)
+    emit::record(scratch)
 }

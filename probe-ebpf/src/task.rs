@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
-use probe_abi::record::{Kind, RawDisposition, RawHeader, SIGNALS};
+use probe_abi::record::{Kind, RawDisposition, RawFile, RawHeader, RawLifecycle, SIGNALS};
 
 use crate::{
-    maps::{self, kernel},
+    maps::{Number, kernel},
     read::{kernel_half, kernel_word},
 };
 
@@ -100,16 +100,51 @@ pub fn action_at(address: u64) -> RawDisposition {
 
 /// Fills a record's head for the current task.
 #[inline(always)]
-pub fn fill(header: &mut RawHeader, kind: Kind, now: u64, size: u32) {
+pub fn fill(header: &mut RawHeader, kind: Kind, now: u64, size: u32, number: Number) {
     let id = bpf_get_current_pid_tgid();
     header.when = now;
     header.start = start_of(current());
-    header.sequence = maps::sequence();
+    header.sequence = number.sequence;
     header.size = size;
-    header.cpu = crate::emit::processor();
+    header.cpu = number.cpu;
     header.tgid = (id >> 32) as u32;
     header.tid = id as u32;
     header.uid = bpf_get_current_uid_gid() as u32;
     header.kind = kind;
     header.reserved = 0;
+}
+
+/// A record about the current process, its body still zero.
+#[inline(always)]
+pub fn lifecycle(kind: Kind, number: Number) -> RawLifecycle {
+    let mut record = RawLifecycle {
+        header: RawHeader {
+            when: 0,
+            start: 0,
+            sequence: 0,
+            size: 0,
+            cpu: 0,
+            tgid: 0,
+            tid: 0,
+            uid: 0,
+            kind,
+            reserved: 0,
+        },
+        other_start: 0,
+        file: RawFile {
+            inode: 0,
+            device: 0,
+            generation: 0,
+        },
+        other: 0,
+        flags: 0,
+    };
+    fill(
+        &mut record.header,
+        kind,
+        crate::emit::now(),
+        size_of::<RawLifecycle>() as u32,
+        number,
+    );
+    record
 }

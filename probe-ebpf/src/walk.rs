@@ -1,7 +1,7 @@
 //! The loops around `python`, `frame` and `native`, in the one shape that every kernel from 5.10 on verifies cheaply.
 //!
 //! A plain bounded `for` calls a *global* function (`extern "C"`, `no_mangle`, never inlined,
-//! no argument) that finds all its state in the scratch row. The verifier looks at such a
+//! the scratch row's number its only argument) that finds all its state in that row. The verifier looks at such a
 //! function once ("Func#2 ('step') is global and assumed valid"), so that a turn of the loop
 //! is a call and a test, whatever the bound. Inlined, the same walk is twenty times as many
 //! verified instructions; with `bpf_loop` it would need 5.17.
@@ -14,37 +14,45 @@ use probe_abi::{
 };
 
 use crate::{
-    frame,
-    maps::{self, Scratch},
-    native, python,
+    frame, maps,
+    native::{self, Registers},
+    python,
+    scratch::{self, Scratch, Slot},
 };
 
 /// Looks at one node of the lists of interpreters and thread states; 0 means go on.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn walk_find() -> u32 {
-    step(python::find)
+pub extern "C" fn walk_find(slot: Slot) -> u32 {
+    step(slot, python::find)
 }
 
 /// Looks at one link of the chain of frames, and writes what it finds; 0 means go on.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn walk_frame() -> u32 {
-    step(frame::frame)
+pub extern "C" fn walk_frame(slot: Slot) -> u32 {
+    step(slot, frame::frame)
 }
 
 /// Counts one frame without writing it; 0 means go on.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn walk_count() -> u32 {
-    step(frame::count)
+pub extern "C" fn walk_count(slot: Slot) -> u32 {
+    step(slot, frame::count)
+}
+
+/// Writes the code object at the cursor as a function that is to be called; 0 means it is there.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn walk_function(slot: Slot) -> u32 {
+    step(slot, frame::function)
 }
 
 /// Copies a piece of the stack; 0 means go on.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn walk_stack() -> u32 {
-    match maps::scratch() {
+pub extern "C" fn walk_stack(slot: Slot) -> u32 {
+    match scratch::row(slot) {
         Ok(scratch) => native::step(scratch),
         Err(_) => 1,
     }
@@ -53,16 +61,16 @@ pub extern "C" fn walk_stack() -> u32 {
 /// Copies a small piece of the stack; 0 means go on.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn walk_stack_end() -> u32 {
-    match maps::scratch() {
+pub extern "C" fn walk_stack_end(slot: Slot) -> u32 {
+    match scratch::row(slot) {
         Ok(scratch) => native::fine_step(scratch),
         Err(_) => 1,
     }
 }
 
 #[inline(always)]
-fn step(step: impl FnOnce(&mut Scratch, &RawLayout) -> u32) -> u32 {
-    let Ok(scratch) = maps::scratch() else {
+fn step(slot: Slot, step: impl FnOnce(&mut Scratch, &RawLayout) -> u32) -> u32 {
+    let Ok(scratch) = scratch::row(slot) else {
         return 1;
     };
     let Ok(layout) = maps::layout(scratch.layout) else {
@@ -73,7 +81,7 @@ fn step(step: impl FnOnce(&mut Scratch, &RawLayout) -> u32) -> u32 {
 
 /// Fills the record's `python` part and its frames for the calling thread.
 #[inline(always)]
-pub fn python(scratch: &mut Scratch, interpreter: &RawInterpreter) {
+pub fn python(slot: Slot, scratch: &mut Scratch, interpreter: &RawInterpreter) {
     scratch.layout = interpreter.layout;
     scratch.position = 0;
     scratch.frames = 0;
@@ -92,7 +100,7 @@ pub fn python(scratch: &mut Scratch, interpreter: &RawInterpreter) {
     if interpreter.interpreters == 0 {
         return;
     }
-    if let Err(miss) = try_python(scratch, interpreter) {
+    if let Err(miss) = try_python(slot, scratch, interpreter) {
         maps::miss(miss);
         scratch.record.python.result = StackResult::FAILED;
         scratch.record.python.miss = miss as u16;
@@ -102,7 +110,7 @@ pub fn python(scratch: &mut Scratch, interpreter: &RawInterpreter) {
 }
 
 #[inline(always)]
-fn try_python(scratch: &mut Scratch, interpreter: &RawInterpreter) -> Result<(), Miss> {
+fn try_python(slot: Slot, scratch: &mut Scratch, interpreter: &RawInterpreter) -> Result<(), Miss> {
     if interpreter.layout == UNSUPPORTED {
         return Err(Miss::NoLayout);
     }
@@ -112,7 +120,7 @@ fn try_python(scratch: &mut Scratch, interpreter: &RawInterpreter) -> Result<(),
     let mut ended = scratch.found_thread != 0;
     if !ended {
         for _ in 0..NODES {
-            let end = walk_find();
+            let end = walk_find(slot);
             if end == python::UNREADABLE {
                 return Err(Miss::Interpreters);
             }
@@ -129,7 +137,7 @@ fn try_python(scratch: &mut Scratch, interpreter: &RawInterpreter) -> Result<(),
         return Ok(());
     }
     for _ in 0..LINKS {
-        if walk_frame() != 0 {
+        if walk_frame(slot) != 0 {
             break;
         }
     }
@@ -143,7 +151,7 @@ fn try_python(scratch: &mut Scratch, interpreter: &RawInterpreter) -> Result<(),
     // Too deep or too long: count the frames that are left and keep the outermost one.
     scratch.record.python.result = StackResult::TRUNCATED;
     for _ in 0..UNCOUNTED {
-        if walk_count() != 0 {
+        if walk_count(slot) != 0 {
             break;
         }
     }
@@ -154,7 +162,7 @@ fn try_python(scratch: &mut Scratch, interpreter: &RawInterpreter) -> Result<(),
         scratch.last = 1;
         scratch.crossed = 0;
         let before = scratch.frames;
-        walk_frame();
+        walk_frame(slot);
         if scratch.frames > before {
             scratch.record.python.left_out = scratch.record.python.left_out.wrapping_sub(1);
         }
@@ -164,21 +172,21 @@ fn try_python(scratch: &mut Scratch, interpreter: &RawInterpreter) -> Result<(),
 
 /// Fills the record's `native` part and appends the copy of the stack.
 #[inline(always)]
-pub fn native(scratch: &mut Scratch, signal: u64, spent: u64) {
-    if let Err(miss) = native::start(scratch, signal, spent) {
+pub fn native(slot: Slot, scratch: &mut Scratch, registers: Result<Registers, Miss>, spent: u64) {
+    if let Err(miss) = native::start(scratch, registers, spent) {
         maps::miss(miss);
         return;
     }
     let mut stopped = false;
     for _ in 0..(STACK_SIZE / STEP) as u32 + 1 {
-        if walk_stack() != 0 {
+        if walk_stack(slot) != 0 {
             stopped = true;
             break;
         }
     }
     if stopped && !native::is_cut(scratch) {
         for _ in 0..(STEP / FINE_STEP) as u32 {
-            if walk_stack_end() != 0 {
+            if walk_stack_end(slot) != 0 {
                 break;
             }
         }

@@ -16,7 +16,15 @@ const PROBE: &str = "probe-ebpf/src";
 const HEAD: [&str; 5] = ["Hook", "Since", "Fires when", "Emits", "Why this hook"];
 /// Where unsafe code may be: each is named in `main.rs` with what it needs it for. `main` has the
 /// licence's attributes.
-const UNSAFE: &[&str] = &["emit", "inventory", "main", "maps", "read", "walk"];
+const UNSAFE: &[&str] = &[
+    "emit",
+    "inventory",
+    "main",
+    "maps",
+    "read",
+    "scratch",
+    "walk",
+];
 
 /// The mechanism of `HOOKS` for which an attribute makes a function a program.
 fn mechanism(attribute: &Attribute) -> Option<&'static str> {

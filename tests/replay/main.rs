@@ -66,7 +66,7 @@ fn the_recorded_server_gives_the_golden_findings() -> Result<()> {
 #[test]
 fn the_recorded_server_gives_what_the_demo_promises() -> Result<()> {
     let capture = capture()?;
-    assert_eq!(capture.header.restrict_signal, Restriction::On);
+    assert_eq!(capture.header.restrict_signal, Some(Restriction::On));
     let (engine, told) = replay(capture.header.settings(), capture.events);
     let mut promised: Vec<(&str, &str)> = ROUTES
         .iter()
@@ -102,7 +102,7 @@ fn without_the_restriction_only_its_own_rule_falls_silent() -> Result<()> {
     let capture = capture()?;
     let (_, on) = replay(capture.header.settings(), capture.events.clone());
     let off = Settings {
-        restriction: Restriction::Off,
+        restriction: Some(Restriction::Off),
         ..capture.header.settings()
     };
     let (_, off) = replay(off, capture.events);
@@ -251,7 +251,7 @@ fn the_fixture_is_of_one_server_and_small() -> Result<()> {
     let bytes = fixture()?;
     assert!(bytes.len() < 1 << 20, "{} bytes", bytes.len());
     let capture = capture()?;
-    assert_eq!(capture.header.sigblame_capture, FORMAT);
+    assert!(capture.header.sigblame_capture <= FORMAT);
     let masters: BTreeSet<_> = capture
         .events
         .iter()

@@ -258,6 +258,8 @@ impl Trace {
             bail!("failed to see the trace end");
         }
         self.read_on()?;
+        // Shown where the test fails.
+        eprintln!("the trace said:\n{}", read(&self.scratch, ERRORS));
         Ok(about(&self.lines, master).into_iter().cloned().collect())
     }
 

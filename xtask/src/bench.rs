@@ -30,6 +30,7 @@ use crate::{
 };
 
 mod agent;
+mod attempt;
 mod bpftrace;
 mod configuration;
 mod depth;
@@ -80,6 +81,8 @@ struct Turn {
     other: f64,
     /// Nanoseconds per `rt_sigaction` in the watched process.
     watched: f64,
+    /// Nanoseconds per `signal.signal` that mod_wsgi blocks, in the watched process.
+    blocked: f64,
     /// Nanoseconds per `rt_sigaction` against the depth of the stack.
     depths: Depths,
     /// Seconds from the agent's start until it was ready.
@@ -165,12 +168,15 @@ fn take_turn(tool: Tool, worker: &mut Worker, calls: u32) -> Result<Turn> {
     attached.check(before, EVENTS)?;
     quiet::check(attached.pid())?;
     let depths = depth::measure(&attached, worker)?;
+    let blocked = attempt::measure(&attached, worker)?;
+    quiet::check(attached.pid())?;
     let ready = attached.ready().as_secs_f64();
     attached.stop()?;
     Ok(Turn {
         unwatched: load.sigaction,
         other: load.other,
         watched,
+        blocked,
         depths,
         ready,
     })

@@ -141,16 +141,20 @@ fn keep(capture: &str, master: u32) -> Result<String> {
     Ok(kept)
 }
 
+/// A number in a record's digits: where it is, and how many bytes it has.
+pub(crate) fn number(digits: &str, at: usize, size: usize) -> Option<u64> {
+    let digits = digits.get(2 * at..2 * (at + size))?;
+    let bytes = u64::from_str_radix(digits, 16).ok()?;
+    Some(bytes.swap_bytes() >> (64 - 8 * size))
+}
+
 /// Whether a line is about a process that is ours; a child of one becomes ours, too.
 fn is_ours(line: &Value, master: u32, ours: &mut BTreeSet<Key>) -> Option<bool> {
-    // A registration's digits have its native stack behind them.
+    // The digits of a registration and of an attempt have their native stack behind them.
     let digits = line["record"].as_str();
-    if let Some(digits) = digits.or(line["registration"][0].as_str()) {
-        let number = |at: usize, size: usize| -> Option<u64> {
-            let digits = digits.get(2 * at..2 * (at + size))?;
-            let bytes = u64::from_str_radix(digits, 16).ok()?;
-            Some(bytes.swap_bytes() >> (64 - 8 * size))
-        };
+    let digits = digits.or(line["registration"][0].as_str());
+    if let Some(digits) = digits.or(line["attempt"][0].as_str()) {
+        let number = |at, size| number(digits, at, size);
         let ticks = |at: usize| Some(number(at, 8)? / 10_000_000);
         let key = (
             number(offset_of!(RawHeader, tgid), 4)?,
@@ -207,6 +211,10 @@ mod tests {
         format!("{{\"registration\":[{digits},{{\"result\":\"none\"}}]}}")
     }
 
+    fn attempt(record: &str) -> String {
+        registration(record).replace("registration", "attempt")
+    }
+
     fn found(pid: u8, parent: &str) -> String {
         format!("{{\"found\":[1,{{\"pid\":{pid},\"start\":25}},{{\"parent\":{parent}}}]}}")
     }
@@ -226,6 +234,8 @@ mod tests {
             (record(Kind::FORK, 8, 10), true),
             (registration(&record(Kind::REGISTRATION, 8, 0)), true),
             (registration(&record(Kind::REGISTRATION, 9, 0)), false),
+            (attempt(&record(Kind::INTERCEPT, 8, 0)), true),
+            (attempt(&record(Kind::INTERCEPT, 9, 0)), false),
             (record(Kind::EXEC, 10, 0), true),
             (record(Kind::EXEC, 9, 0), false),
             (found(11, parent), true),

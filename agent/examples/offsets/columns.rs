@@ -48,12 +48,23 @@ pub(crate) fn columns(row: &Row) -> BTreeMap<&'static str, u64> {
         ("text_data", raw.text_data),
         ("bytes_size", raw.bytes_size),
         ("bytes_data", raw.bytes_data),
+        ("object_type", raw.object_type),
+        ("type_name", raw.type_name),
+        ("type_flags", raw.type_flags),
+        ("tuple_size", raw.tuple_size),
+        ("tuple_items", raw.tuple_items),
+        ("integer_tag", raw.integer_tag),
+        ("integer_shift", raw.integer_shift),
+        ("integer_digits", raw.integer_digits),
+        ("integer_bits", raw.integer_bits),
+        ("function_code", raw.function_code),
     ];
     let has = |(name, value): &(&str, u32)| {
         *value != ABSENT
             // Bits of a field that is not there, and no owner that is a shim's.
             && !(name.starts_with("status_") && raw.thread_status == ABSENT)
             && !(*name == "shim_owner" && *value == 255)
+            && !(*name == "integer_shift" && *value == 0)
     };
     let mut all: BTreeMap<&str, u64> = narrow
         .into_iter()

@@ -102,6 +102,18 @@ const COLUMNS: &[Column] = &[
     ("text_data", 0, LAST, "offsetof(PyUnicodeObject, data)"),
     ("bytes_size", 0, LAST, "offsetof(PyVarObject, ob_size)"),
     ("bytes_data", 0, LAST, "offsetof(PyBytesObject, ob_sval)"),
+    ("object_type", 0, LAST, "offsetof(PyObject, ob_type)"),
+    ("type_name", 0, LAST, "offsetof(PyTypeObject, tp_name)"),
+    ("type_flags", 0, LAST, "offsetof(PyTypeObject, tp_flags)"),
+    ("tuple_size", 0, LAST, "offsetof(PyTupleObject, ob_base.ob_size)"),
+    ("tuple_items", 0, LAST, "offsetof(PyTupleObject, ob_item)"),
+    ("integer_tag", 0, 11, "offsetof(PyLongObject, ob_base.ob_size)"),
+    ("integer_tag", 12, LAST, "offsetof(PyLongObject, long_value.lv_tag)"),
+    ("integer_shift", 12, LAST, "_PyLong_NON_SIZE_BITS"),
+    ("integer_digits", 0, 11, "offsetof(PyLongObject, ob_digit)"),
+    ("integer_digits", 12, LAST, "offsetof(PyLongObject, long_value.ob_digit)"),
+    ("integer_bits", 0, LAST, "PyLong_SHIFT"),
+    ("function_code", 0, LAST, "offsetof(PyFunctionObject, func_code)"),
 ];
 
 /// Columns that only free-threaded builds have, from 3.14 on.
@@ -122,6 +134,10 @@ fn source(version: Version) -> String {
     let mut text = String::from(
         "#include <stddef.h>\n#include <stdio.h>\n#include <string.h>\n#include \"Python.h\"\n#include \"frameobject.h\"\n",
     );
+    // Where the digits of integers are, before `Python.h` showed them to everybody (3.11).
+    if minor < 11 {
+        text.push_str("#include \"longintrepr.h\"\n");
+    }
     // Where the internals are, since when.
     for (since, until, header) in [
         (7, 7, "internal/pystate.h"),

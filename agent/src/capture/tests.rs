@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     event::{
-        Action, Code, FileKey, NativeFrame, NativeResult, NativeStack, PythonStack, Reason,
-        Registration, Signal, StackCopy,
+        Action, Attempt, Code, FileKey, Frame, NativeFrame, NativeResult, NativeStack, PythonStack,
+        Reason, Registration, Signal, Source, StackCopy, Wanted,
         decode::Stamp,
         testing::{encode, with_stack},
     },
@@ -53,17 +53,46 @@ fn looks() -> Vec<Event> {
         server: ServerFacts::default(),
         container: None,
         command: "(wsgi:demo)".to_owned(),
+        daemon: None,
     };
     vec![
         event(What::Found(Box::new(found))),
         event(What::Mapped(modules())),
         event(What::Inventory(dispositions)),
+        event(What::Configured {
+            generation: 2,
+            configuration: Arc::default(),
+        }),
         event(What::Exited { code: 0 }),
     ]
 }
 
 /// One event of each kind that the ring brings, with its record.
 fn records() -> Vec<(Event, Vec<u8>)> {
+    let native = NativeStack {
+        result: NativeResult::Truncated(Reason::CopyEnded),
+        frames: vec![NativeFrame {
+            module: "libtakeover.so".into(),
+            code: Code::Module(ModuleKind::Other),
+            symbol: Some("reports_install".into()),
+            offset: 0x40,
+        }],
+        old_symbol: None,
+        new_symbol: Some("reports_on_signal".into()),
+    };
+    let attempt = Attempt {
+        signal: None,
+        number: -3,
+        handler: Wanted::Function(Frame {
+            file: "/srv/app.py".into(),
+            line: Some(7),
+            function: "on_hangup".into(),
+        }),
+        folded: 1,
+        python: PythonStack::default(),
+        native: native.clone(),
+        source: Source::Probe,
+    };
     let registration = Registration {
         signal: Some(Signal::TERM),
         number: 15,
@@ -77,17 +106,7 @@ fn records() -> Vec<(Event, Vec<u8>)> {
         contested: false,
         folded: 3,
         python: PythonStack::default(),
-        native: NativeStack {
-            result: NativeResult::Truncated(Reason::CopyEnded),
-            frames: vec![NativeFrame {
-                module: "libtakeover.so".into(),
-                code: Code::Module(ModuleKind::Other),
-                symbol: Some("reports_install".into()),
-                offset: 0x40,
-            }],
-            old_symbol: None,
-            new_symbol: Some("reports_on_signal".into()),
-        },
+        native,
     };
     let file = FileKey {
         inode: 1,
@@ -101,6 +120,8 @@ fn records() -> Vec<(Event, Vec<u8>)> {
             shares_handlers: true,
         },
         What::Executed { file },
+        What::Attempted(Box::new(attempt)),
+        What::Reloads,
         What::Exited { code: 9 },
     ];
     let stamp = Stamp {
@@ -119,7 +140,7 @@ fn records() -> Vec<(Event, Vec<u8>)> {
 
 fn header() -> Header {
     Header::new(&Settings {
-        restriction: Restriction::Off,
+        restriction: Some(Restriction::Off),
         clock: WallClock { offset: -5 },
     })
 }
@@ -161,7 +182,10 @@ fn every_kind_of_input_comes_back() {
     assert_eq!(capture.events, told);
     assert_eq!(capture.cut, None);
     assert_eq!(capture.header, header());
-    assert_eq!(capture.header.settings().restriction, Restriction::Off);
+    assert_eq!(
+        capture.header.settings().restriction,
+        Some(Restriction::Off)
+    );
     assert_eq!(capture.header.settings().clock, WallClock { offset: -5 });
 }
 
@@ -175,14 +199,17 @@ fn the_format_is_the_one_that_was_promised() {
     let written = text([
         Input::Gone(Instant(1), KEY),
         Input::Record("ab01".to_owned()),
-        Input::Registration("ab01".to_owned(), native),
+        Input::Registration("ab01".to_owned(), native.clone()),
+        Input::Attempt("ab01".to_owned(), native),
     ]);
     assert_eq!(
         written,
-        "{\"sigblame_capture\":2,\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\"}\n\
+        "{\"sigblame_capture\":3,\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\"}\n\
          {\"gone\":[1,{\"pid\":7,\"start\":70}]}\n\
          {\"record\":\"ab01\"}\n\
          {\"registration\":[\"ab01\",{\"result\":\"none\",\"frames\":[],\"old_symbol\":\"f\",\
+         \"new_symbol\":null}]}\n\
+         {\"attempt\":[\"ab01\",{\"result\":\"none\",\"frames\":[],\"old_symbol\":\"f\",\
          \"new_symbol\":null}]}\n"
     );
 }
@@ -201,10 +228,11 @@ fn no_stack_is_kept() {
 /// The number is looked at before anything that another version may have named otherwise.
 #[test]
 fn another_versions_capture_is_refused_by_its_number() {
-    for (format, rest) in [(1, ""), (3, ",\"when\":\"tomorrow\"")] {
+    for (format, rest) in [(1, ""), (4, ",\"when\":\"tomorrow\"")] {
         let other = format!("{{\"sigblame_capture\":{format}{rest}}}\n");
         let error = refused(&other);
-        let told = format!("format {format}, this sigblame reads 2: replay it with the version");
+        let told =
+            format!("format {format}, this sigblame reads 2 to 3: replay it with the version");
         assert!(error.contains(&told), "{error}");
     }
 }
@@ -228,6 +256,7 @@ fn garbled_lines_are_refused_with_their_number() {
     let good = Input::Record(digits_of(&record));
     let short = Input::Record(digits_of(&record[..record.len() - 1]));
     let fork = Input::Registration(digits_of(&record), NativeStack::default());
+    let attempt = Input::Attempt(digits_of(&record), NativeStack::default());
     let odd = Input::Record("abc".to_owned());
     let other = Input::Record("é0".to_owned());
     let sign = Input::Record("+f".to_owned());
@@ -235,6 +264,7 @@ fn garbled_lines_are_refused_with_their_number() {
     for (input, reason) in [
         (short, "bytes"),
         (fork, "no registration"),
+        (attempt, "no attempt"),
         (odd, "not hexadecimal"),
         (other, "not hexadecimal"),
         (sign, "not hexadecimal"),

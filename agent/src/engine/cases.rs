@@ -6,6 +6,7 @@ use super::{
         CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found, modules,
         on_thread, set,
     },
+    restriction_cases,
 };
 use crate::{
     event::{Action, Event, Signal, What},
@@ -19,7 +20,7 @@ use crate::{
 const APP: &[&str] = &["/srv/app.py:reload"];
 
 /// `rule+also@signal` of each new finding, and `-rule@signal` of each that ends.
-fn run(restriction: Restriction, events: Vec<Event>) -> Vec<String> {
+pub(super) fn run(restriction: Option<Restriction>, events: Vec<Event>) -> Vec<String> {
     let settings = Settings {
         restriction,
         clock: WallClock { offset: 0 },
@@ -56,16 +57,20 @@ fn run(restriction: Restriction, events: Vec<Event>) -> Vec<String> {
     told
 }
 
-type Case = (
+/// What happens, under which restriction (`None` is the server's own), and what is told of it.
+pub(super) type Case = (
     &'static str,
-    Restriction,
+    Option<Restriction>,
     Vec<Event>,
     &'static [&'static str],
 );
 
 fn cases() -> Vec<Case> {
     use Action::{Default, Ignore};
-    use Restriction::{Off, On};
+    #[expect(non_upper_case_globals, reason = "as the directive has it")]
+    const On: Option<Restriction> = Some(Restriction::On);
+    #[expect(non_upper_case_globals, reason = "as the directive has it")]
+    const Off: Option<Restriction> = Some(Restriction::Off);
     let w = WORKER;
     vec![
         (
@@ -232,10 +237,14 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+fn all() -> impl Iterator<Item = Case> {
+    cases().into_iter().chain(restriction_cases::cases())
+}
+
 /// Every case gives exactly its findings.
 #[test]
 fn every_case_gives_its_findings() {
-    for (name, restriction, events, expected) in cases() {
+    for (name, restriction, events, expected) in all() {
         assert_eq!(run(restriction, events), expected, "{name}");
     }
 }
@@ -255,8 +264,7 @@ fn every_rule_has_a_case_for_and_against() {
                         .any(|r| r == rule.id)
                 })
         };
-        let results: Vec<bool> = cases()
-            .into_iter()
+        let results: Vec<bool> = all()
             .map(|(_, r, events, _)| names(&run(r, events)))
             .collect();
         assert!(results.contains(&true), "no case fires {}", rule.id);
@@ -272,7 +280,7 @@ fn every_rule_has_a_case_for_and_against() {
 #[test]
 fn a_background_start_makes_the_child_the_master() {
     let settings = Settings {
-        restriction: Restriction::On,
+        restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
     };
     let mut engine = Engine::new(settings);
@@ -301,7 +309,7 @@ fn a_background_start_makes_the_child_the_master() {
 #[test]
 fn the_message_names_who_did_it() {
     let settings = Settings {
-        restriction: Restriction::On,
+        restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
     };
     let mut engine = Engine::new(settings);
@@ -339,7 +347,7 @@ fn the_message_names_who_did_it() {
 #[test]
 fn only_a_workers_own_maps_are_believed() {
     let settings = Settings {
-        restriction: Restriction::On,
+        restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
     };
     let mut engine = Engine::new(settings);
@@ -361,7 +369,7 @@ fn only_a_workers_own_maps_are_believed() {
 #[test]
 fn an_orphan_is_no_server() {
     let mut engine = Engine::new(Settings {
-        restriction: Restriction::On,
+        restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
     });
     engine.step(found(MASTER, None));

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::{
     event::{
-        Action, Disposition, Event, Frame, Instant, NativeStack, PythonStack, Registration, Signal,
-        StackResult, What,
+        Action, Attempt, Disposition, Event, Frame, Instant, NativeStack, PythonStack,
+        Registration, Signal, Source, StackResult, Wanted, What,
     },
+    httpd::Configuration,
     process::{Found, Module, ModuleKind, Modules, ProcessKey, ServerFacts},
     python::Version,
 };
@@ -55,10 +56,13 @@ pub(super) fn found(key: ProcessKey, parent: Option<ProcessKey>) -> Event {
         modules: modules(),
         server: ServerFacts {
             program: "apache2".to_owned(),
+            mpm: Some("event".to_owned()),
+            mod_wsgi: Some("4.9.4".to_owned()),
             ..ServerFacts::default()
         },
         container: None,
         command: String::new(),
+        daemon: None,
     };
     event(key, What::Found(Box::new(found)))
 }
@@ -117,6 +121,36 @@ pub(super) fn fork(parent: ProcessKey, child: ProcessKey, shares_handlers: bool)
         What::Forked {
             child,
             shares_handlers,
+        },
+    )
+}
+
+/// A call of `signal.signal` that was blocked.
+pub(super) fn attempt(process: ProcessKey, signal: Signal, frames: &[&str]) -> Event {
+    let What::Registration(set) =
+        set(process, signal, Action::Default, Action::Default, frames).what
+    else {
+        unreachable!("it is one");
+    };
+    let attempt = Attempt {
+        signal: Some(signal),
+        number: i64::from(signal.number()),
+        handler: Wanted::Ignore,
+        folded: 0,
+        python: set.python,
+        native: NativeStack::default(),
+        source: Source::Probe,
+    };
+    event(process, What::Attempted(Box::new(attempt)))
+}
+
+/// What the server's configuration says, from a reading on.
+pub(super) fn configured(generation: u32, configuration: Configuration) -> Event {
+    event(
+        MASTER,
+        What::Configured {
+            generation,
+            configuration: Arc::new(configuration),
         },
     )
 }

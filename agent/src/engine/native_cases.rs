@@ -52,7 +52,7 @@ fn with(mut event: Event, stack: NativeStack) -> Event {
 /// What comes of one registration of a worker.
 fn step(event_: Event) -> Step {
     let mut engine = Engine::new(Settings {
-        restriction: Restriction::On,
+        restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
     });
     engine.step(found(MASTER, None));

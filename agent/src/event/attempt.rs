@@ -46,3 +46,14 @@ pub enum Source {
     /// The server's error log, afterwards: where the intercept of a mod_wsgi cannot be found.
     ErrorLog,
 }
+
+impl Source {
+    /// The name that JSON uses.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::ErrorLog => "error-log",
+        }
+    }
+}

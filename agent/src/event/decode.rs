@@ -3,14 +3,16 @@
 //! Both halves of sigblame are built from one tree, so whatever does not fit is a fault of ours
 //! or a damaged capture, and the record is refused whole, by an error that says what and where.
 
+mod attempt;
 mod stack;
 
 use probe_abi::{
     native::RawNative,
-    record::{Kind, RawDisposition, RawHeader, RawLifecycle, RawRegistration},
+    python::RawStack,
+    record::{Kind, RawDisposition, RawHeader, RawIntercept, RawLifecycle, RawRegistration},
 };
 use thiserror::Error;
-use zerocopy::{FromBytes, FromZeros as _, IntoBytes as _};
+use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
 
 use super::{
     Action, Disposition, Event, FileKey, Instant, NativeStack, Registration, Signal, StackCopy,
@@ -21,7 +23,8 @@ use crate::process::ProcessKey;
 /// Where a record stands in the stream: a gap in `sequence` on one `cpu` is a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// The processor that made the record.
+    /// The processor that made the record, or what the header has instead of one
+    /// ([`RawHeader::CLAIMED`]).
     pub cpu: u32,
     /// Counts the records that this processor tried to make.
     pub sequence: u64,
@@ -63,6 +66,13 @@ pub enum DecodeError {
     NoFrameBefore { frame: u32 },
     #[error("failed to decode frame {frame}: it brings what its flags {flags:#x} say is elsewhere")]
     FrameContradiction { frame: u32, flags: u16 },
+    #[error("failed to decode an attempt: its handler {handler} is unknown")]
+    UnknownHandler { handler: u16 },
+    #[error(
+        "failed to decode an attempt: its handler {handler} does not go with {name} bytes of a \
+         type's name and {code} bytes of code"
+    )]
+    HandlerContradiction { handler: u16, name: u16, code: u32 },
 }
 
 /// The number of a record whose body may be garbled; `None` where even the head is cut.
@@ -95,7 +105,14 @@ pub fn decode(bytes: &[u8]) -> Result<(Stamp, Event), DecodeError> {
             let frames = rest.get(..raw.python.size as usize).unwrap_or_default();
             What::Registration(Box::new(registration(&raw, frames)?))
         }
-        Kind::FORK | Kind::EXEC | Kind::EXIT => {
+        Kind::INTERCEPT => {
+            let raw: RawIntercept = part(record, "an attempt")?;
+            let (frames, handler) = (u64::from(raw.python.size), u64::from(raw.handler_size));
+            let parts = frames + handler + u64::from(raw.native.size);
+            let rest = rest(record, size_of_val(&raw), parts, &header)?;
+            What::Attempted(Box::new(attempt::decode(&raw, rest)?))
+        }
+        Kind::FORK | Kind::EXEC | Kind::EXIT | Kind::RELOAD => {
             let raw: RawLifecycle = part(record, "a lifecycle record")?;
             rest(record, size_of_val(&raw), 0, &header)?;
             lifecycle(&raw)
@@ -115,11 +132,11 @@ pub fn decode(bytes: &[u8]) -> Result<(Stamp, Event), DecodeError> {
     Ok((stamp, event))
 }
 
-/// The registers and the copy of the stack of a registration that [`decode`] takes; `None` where
-/// it has no registers.
+/// The registers and the copy of the stack of a registration or an attempt that [`decode`] takes;
+/// `None` where it has no registers.
 #[must_use]
 pub fn stack_copy(bytes: &[u8]) -> Option<StackCopy<'_>> {
-    let (raw, frames_end) = registration_of(bytes)?;
+    let (raw, frames_end) = stacks_of(bytes)?;
     if raw.native.flags & RawNative::KNOWN == 0 {
         return None;
     }
@@ -133,28 +150,47 @@ pub fn stack_copy(bytes: &[u8]) -> Option<StackCopy<'_>> {
     })
 }
 
-/// A registration that [`decode`] takes, without its registers and its copy of the stack, which
-/// may hold secrets; `None` for any other record, which has none.
+/// A registration or an attempt that [`decode`] takes, without its registers and its copy of the
+/// stack, which may hold secrets; `None` for any other record, which has none.
 #[must_use]
 pub fn without_stack(bytes: &[u8]) -> Option<Vec<u8>> {
-    let (mut raw, frames_end) = registration_of(bytes)?;
+    let (mut raw, frames_end) = stacks_of(bytes)?;
     raw.native = RawNative::new_zeroed();
     raw.header.size = u32::try_from(frames_end).ok()?;
     let frames = bytes.get(size_of_val(&raw)..frames_end)?;
     Some([raw.as_bytes(), frames].concat())
 }
 
-/// A registration's fixed part, and where its frames end.
-fn registration_of(bytes: &[u8]) -> Option<(RawRegistration, usize)> {
-    let header: RawHeader = part(bytes, "the header").ok()?;
-    if header.kind != Kind::REGISTRATION {
-        return None;
-    }
-    let raw: RawRegistration = part(bytes, "a registration").ok()?;
-    Some((
-        raw,
-        size_of_val(&raw).checked_add(raw.python.size as usize)?,
-    ))
+/// The fixed part of a record with stacks.
+#[repr(C)]
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+struct Stacks {
+    header: RawHeader,
+    /// What only a registration, or only an attempt has.
+    body: [u64; 11],
+    python: RawStack,
+    native: RawNative,
+}
+const _: () = {
+    use std::mem::offset_of;
+    assert!(size_of::<Stacks>() == size_of::<RawRegistration>());
+    assert!(offset_of!(Stacks, python) == offset_of!(RawRegistration, python));
+    assert!(offset_of!(Stacks, native) == offset_of!(RawRegistration, native));
+};
+
+/// The fixed part of a record with stacks, and where the frames end.
+fn stacks_of(bytes: &[u8]) -> Option<(Stacks, usize)> {
+    let raw: Stacks = part(bytes, "a record with stacks").ok()?;
+    let handler = match raw.header.kind {
+        Kind::REGISTRATION => 0,
+        Kind::INTERCEPT => {
+            let raw: RawIntercept = part(bytes, "an attempt").ok()?;
+            raw.handler_size as usize
+        }
+        _ => return None,
+    };
+    let frames_end = size_of_val(&raw).checked_add(raw.python.size as usize)?;
+    Some((raw, frames_end.checked_add(handler)?))
 }
 
 fn part<T: FromBytes>(bytes: &[u8], part: &'static str) -> Result<T, DecodeError> {
@@ -199,6 +235,7 @@ fn lifecycle(raw: &RawLifecycle) -> What {
                 generation: raw.file.generation,
             },
         },
+        Kind::RELOAD => What::Reloads,
         _ => What::Exited { code: raw.other },
     }
 }

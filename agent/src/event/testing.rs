@@ -1,23 +1,30 @@
 //! Raw records as the probe would write them, for tests that need bytes.
 
+mod frames;
+
 use probe_abi::{
     miss::Miss,
     native::RawNative,
-    python::{RawFrame, RawStack, StackResult as Raw},
-    record::{Kind, RawDisposition, RawFile, RawHeader, RawLifecycle, RawRegistration},
+    python::{RawStack, StackResult as Raw},
+    record::{
+        Kind, RawDisposition, RawFile, RawHeader, RawIntercept, RawLifecycle, RawRegistration,
+        RawWanted, TYPE_NAME_SIZE,
+    },
 };
 use zerocopy::{FromBytes as _, FromZeros, IntoBytes};
 
+use self::frames::{encode_frame, encode_function};
 use super::{
-    Action, Disposition, Event, Frame, PythonStack, Registration, StackCopy, StackResult, What,
-    decode::Stamp,
+    Action, Attempt, Disposition, Event, PythonStack, Registration, Source, StackCopy, StackResult,
+    Wanted, What, decode::Stamp,
 };
 use crate::python::{layout, text::CUT};
 
 /// The record from which `decode` makes this event.
 ///
 /// `None` for an event that no record can bring: one of another source, a Python version
-/// without a layout row, an unknown reason of failure, a text beyond 64 KiB.
+/// without a layout row, an unknown reason of failure, a text beyond 64 KiB, a type's name without
+/// its mark that is longer than a record has room for.
 #[must_use]
 pub fn encode(stamp: Stamp, event: &Event) -> Option<Vec<u8>> {
     let mut header = RawHeader::new_zeroed();
@@ -32,15 +39,16 @@ pub fn encode(stamp: Stamp, event: &Event) -> Option<Vec<u8>> {
             header.kind = Kind::REGISTRATION;
             encode_registration(header, registration)?
         }
-        What::Forked { .. } | What::Executed { .. } | What::Exited { .. } => {
+        What::Attempted(attempt) => {
+            header.kind = Kind::INTERCEPT;
+            encode_attempt(header, attempt)?
+        }
+        What::Forked { .. } | What::Executed { .. } | What::Reloads | What::Exited { .. } => {
             encode_lifecycle(header, &event.what)?
         }
-        What::Attempted(_)
-        | What::Reloads
-        | What::Configured { .. }
-        | What::Found(_)
-        | What::Mapped(_)
-        | What::Inventory(_) => return None,
+        What::Configured { .. } | What::Found(_) | What::Mapped(_) | What::Inventory(_) => {
+            return None;
+        }
     };
     let size = u32::try_from(bytes.len()).ok()?;
     let at = std::mem::offset_of!(RawHeader, size);
@@ -48,12 +56,14 @@ pub fn encode(stamp: Stamp, event: &Event) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The same record of a registration with registers and a copy of the stack, whose length is a
-/// multiple of eight; `None` for any other record.
+/// The same record of a registration or an attempt with registers and a copy of the stack, whose
+/// length is a multiple of eight; `None` for any other record.
 #[must_use]
 pub fn with_stack(record: &[u8], copy: &StackCopy<'_>) -> Option<Vec<u8>> {
+    // What both have is at the same places.
     let (mut raw, frames) = RawRegistration::read_from_prefix(record).ok()?;
-    if raw.header.kind != Kind::REGISTRATION || !copy.bytes.len().is_multiple_of(8) {
+    let has_stack = matches!(raw.header.kind, Kind::REGISTRATION | Kind::INTERCEPT);
+    if !has_stack || !copy.bytes.len().is_multiple_of(8) {
         return None;
     }
     let size = u32::try_from(copy.bytes.len()).ok()?;
@@ -96,6 +106,7 @@ fn encode_lifecycle(header: RawHeader, what: &What) -> Option<Vec<u8>> {
                 generation,
             };
         }
+        What::Reloads => raw.header.kind = Kind::RELOAD,
         What::Exited { code } => {
             raw.header.kind = Kind::EXIT;
             raw.other = *code;
@@ -106,13 +117,7 @@ fn encode_lifecycle(header: RawHeader, what: &What) -> Option<Vec<u8>> {
 }
 
 fn encode_registration(header: RawHeader, registration: &Registration) -> Option<Vec<u8>> {
-    let mut frames = Vec::new();
-    let mut before = None;
-    for (position, frame) in registration.python.frames.iter().enumerate() {
-        let crossed = registration.python.crossed.contains(&position);
-        encode_frame(frame, before, crossed, &mut frames)?;
-        before = Some(frame);
-    }
+    let frames = encode_frames(&registration.python)?;
     let new = raw_disposition(&registration.new);
     let mut asked = new;
     if registration.contested {
@@ -131,6 +136,63 @@ fn encode_registration(header: RawHeader, registration: &Registration) -> Option
         native: RawNative::new_zeroed(),
     };
     Some([raw.as_bytes(), &frames].concat())
+}
+
+fn encode_attempt(header: RawHeader, attempt: &Attempt) -> Option<Vec<u8>> {
+    if attempt.source != Source::Probe {
+        return None;
+    }
+    let frames = encode_frames(&attempt.python)?;
+    let (mut code, mut name) = (Vec::new(), "");
+    let handler = match &attempt.handler {
+        Wanted::Unknown => RawWanted::UNKNOWN,
+        Wanted::Default => RawWanted::DEFAULT,
+        Wanted::Ignore => RawWanted::IGNORE,
+        Wanted::Function(function) => {
+            encode_function(function, &mut code)?;
+            RawWanted::FUNCTION
+        }
+        Wanted::Object(class) => {
+            name = class;
+            RawWanted::OBJECT
+        }
+    };
+    let mut raw = RawIntercept {
+        header,
+        folded: attempt.folded,
+        number: attempt.number,
+        handler_size: u32::try_from(code.len()).ok()?,
+        handler,
+        name_size: 0,
+        name: [0; TYPE_NAME_SIZE],
+        python: raw_stack(&attempt.python, u32::try_from(frames.len()).ok()?)?,
+        native: RawNative::new_zeroed(),
+    };
+    let most = TYPE_NAME_SIZE - 1;
+    let bytes = name.strip_suffix(CUT).unwrap_or(name).as_bytes();
+    raw.name.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    // Where a character did not fit, what the probe copied ends within it.
+    let size = if name.ends_with(CUT) {
+        let rest = raw.name.get_mut(bytes.len()..most)?;
+        rest.copy_from_slice([0xf0, 0x9f, 0x90].get(..rest.len())?);
+        most
+    } else {
+        bytes.len()
+    };
+    raw.name_size = u16::try_from(size).ok()?;
+    let is_whole = name.ends_with(CUT) || size < most;
+    is_whole.then(|| [raw.as_bytes(), &frames, &code].concat())
+}
+
+fn encode_frames(stack: &PythonStack) -> Option<Vec<u8>> {
+    let mut frames = Vec::new();
+    let mut before = None;
+    for (position, frame) in stack.frames.iter().enumerate() {
+        let crossed = stack.crossed.contains(&position);
+        encode_frame(frame, before, crossed, &mut frames)?;
+        before = Some(frame);
+    }
+    Some(frames)
 }
 
 fn raw_disposition(disposition: &Disposition) -> RawDisposition {
@@ -173,73 +235,4 @@ fn raw_stack(stack: &PythonStack, size: u32) -> Option<RawStack> {
         result,
         miss,
     })
-}
-
-/// One frame, as short as the probe makes it: what equals the frame before is left out.
-fn encode_frame(
-    frame: &Frame,
-    before: Option<&Frame>,
-    crossed: bool,
-    bytes: &mut Vec<u8>,
-) -> Option<()> {
-    let mut raw = RawFrame::new_zeroed();
-    raw.flags = u16::from(crossed) * RawFrame::CROSSED;
-    if (frame.file.as_str(), frame.function.as_str(), frame.line) == ("?", "?", None) {
-        raw.flags |= RawFrame::UNREADABLE;
-        bytes.extend(raw.as_bytes());
-        return Some(());
-    }
-    if before == Some(frame) {
-        raw.flags |= RawFrame::SAME_CODE;
-        bytes.extend(raw.as_bytes());
-        return Some(());
-    }
-    let mut file = Vec::new();
-    if before.is_some_and(|before| before.file == frame.file) {
-        raw.flags |= RawFrame::SAME_FILE;
-    } else {
-        let cut;
-        (file, raw.file_kind, cut) = encode_text(&frame.file);
-        raw.flags |= u16::from(cut) * RawFrame::FILE_CUT;
-    }
-    let (name, name_kind, cut) = encode_text(&frame.function);
-    raw.name_kind = name_kind;
-    raw.flags |= u16::from(cut) * RawFrame::NAME_CUT;
-    // A location table of 3.11 with one entry, for the first instruction: the line stays (kind
-    // 0), or there is none (kind 15).
-    let table: &[u8] = if frame.line.is_some() {
-        &[0x80, 0]
-    } else {
-        &[0x80 | 15 << 3]
-    };
-    raw.first_line = frame.line.unwrap_or(1);
-    raw.file_size = u16::try_from(file.len()).ok()?;
-    raw.name_size = u16::try_from(name.len()).ok()?;
-    raw.table_size = u32::try_from(table.len()).ok()?;
-    bytes.extend(raw.as_bytes().iter().chain(&file).chain(&name).chain(table));
-    bytes.resize(bytes.len().next_multiple_of(8), 0);
-    Some(())
-}
-
-/// Bytes, kind and cut flag, in the narrowest form, as CPython keeps it.
-fn encode_text(text: &str) -> (Vec<u8>, u8, bool) {
-    let whole = text.strip_suffix(CUT);
-    let (text, cut) = (whole.unwrap_or(text), whole.is_some());
-    let widest = text.chars().map(u32::from).max().unwrap_or(0);
-    let kind: u8 = match widest {
-        0..0x80 => 0,
-        0x80..0x100 => 1,
-        0x100..0x1_0000 => 2,
-        _ => 4,
-    };
-    // Little endian, like every machine that sigblame runs on.
-    let width = usize::from(kind.max(1));
-    let units = text.chars().map(|unit| u32::from(unit).to_le_bytes());
-    (
-        units
-            .flat_map(|unit| unit.into_iter().take(width))
-            .collect(),
-        kind,
-        cut,
-    )
 }

@@ -274,7 +274,10 @@ impl Said {
         if mount.is_empty() || file.is_empty() {
             return Err("it takes two arguments".to_owned());
         }
-        self.mount(is_plain.then_some(mount), file, rest, place)
+        self.mount(is_plain.then_some(mount), file, rest, place)?;
+        let script = self.scripts.last().filter(|script| script.place == *place);
+        let import = script.and_then(|script| preloaded(script, is_plain));
+        import.map_or(Ok(()), |import| keep(&mut self.import_scripts, import))
     }
 
     /// Requests that another module hands over by the handler's name.
@@ -332,6 +335,23 @@ impl Said {
         };
         keep(&mut self.import_scripts, script)
     }
+}
+
+/// A mounted script that is imported when its process starts, as if `WSGIImportScript` said so: both
+/// of its groups are named, and nothing in it depends on a request (`wsgi_add_script_alias`, 4.7 to
+/// 6.1).
+fn preloaded(script: &Mounted, is_plain: bool) -> Option<ImportScript> {
+    let named = |name: &Option<String>| {
+        let name = group(name.clone()?);
+        (!name.contains("%{")).then_some(name)
+    };
+    (is_plain || !script.file.contains('$')).then_some(())?;
+    Some(ImportScript {
+        file: script.file.clone(),
+        process_group: named(&script.process_group)?,
+        application_group: named(&script.application_group)?,
+        place: script.place.clone(),
+    })
 }
 
 /// Each server's log, the main one's first.

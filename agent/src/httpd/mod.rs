@@ -7,8 +7,10 @@ mod arguments;
 mod conditions;
 mod defines;
 mod directives;
+pub mod error_log;
 mod executed;
 pub mod files;
+pub mod follow;
 #[cfg(test)]
 pub(crate) mod fuzzing;
 #[cfg(test)]
@@ -69,7 +71,8 @@ pub struct Configuration {
     pub daemons: Vec<DaemonGroup>,
     /// Each script that is mounted, in order.
     pub scripts: Vec<Script>,
-    /// Each `WSGIImportScript`, in order.
+    /// Each `WSGIImportScript`, in order, and each mounted script that is imported like one, because
+    /// both of its groups are named.
     pub import_scripts: Vec<ImportScript>,
     /// Each `ErrorLog`, the main server's first.
     pub error_logs: Vec<ErrorLog>,

@@ -1,11 +1,15 @@
-//! The book of findings: folds takeovers of one cause into one finding, and closes it. Pure.
+//! The book of findings: folds takeovers and attempts of one cause into one finding, and closes
+//! it. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     event::Instant,
     policy::finding::{Finding, State, WallClock},
-    process::takeover::{Ended, TakeoverId},
+    process::{
+        ProcessKey,
+        takeover::{Ended, TakeoverId},
+    },
 };
 
 /// A finding that is open, and the takeovers that keep it so.
@@ -13,16 +17,31 @@ use crate::{
 struct Entry {
     finding: Finding,
     since: Instant,
+    /// Takeovers that run, and workers that live on without the handler they asked for.
     open: u64,
+}
+
+/// Causes of blocked attempts that are open in one worker. An application that makes up more of
+/// them loses its oldest one.
+const CAUSES: usize = 64;
+
+/// A takeover that keeps a finding open.
+#[derive(Debug)]
+struct Held {
+    fingerprint: String,
+    pid: u32,
+    signal: u8,
 }
 
 /// All open findings, by fingerprint.
 ///
-/// Bounded by what is open: each takeover of each living worker once.
+/// Bounded by what is open: each takeover and each cause of attempts of each living worker once.
 #[derive(Debug, Default)]
 pub struct Book {
     entries: BTreeMap<String, Entry>,
-    takeovers: HashMap<TakeoverId, String>,
+    takeovers: BTreeMap<TakeoverId, Held>,
+    /// Fingerprints of the attempts of each worker, oldest first.
+    attempts: HashMap<ProcessKey, Vec<String>>,
 }
 
 impl Book {
@@ -30,7 +49,13 @@ impl Book {
     /// the same cause with its count raised.
     pub fn open(&mut self, takeover: TakeoverId, when: Instant, finding: Finding) -> &Finding {
         let fingerprint = finding.fingerprint.clone();
-        self.takeovers.insert(takeover, fingerprint.clone());
+        let held = Held {
+            fingerprint: fingerprint.clone(),
+            // Each takeover brings the evidence of its own worker; the first one's stays.
+            pid: finding.evidence.worker.pid,
+            signal: finding.evidence.signal.number,
+        };
+        self.takeovers.insert(takeover, held);
         let entry = self
             .entries
             .entry(fingerprint)
@@ -46,18 +71,66 @@ impl Book {
         &entry.finding
     }
 
+    /// Enters a blocked attempt. Returns the finding as it stands now, and the one that had to make
+    /// room for it.
+    ///
+    /// It is open as long as the worker lives: as long as the application runs without the handler
+    /// that it believes it has.
+    pub fn attempt(
+        &mut self,
+        worker: ProcessKey,
+        when: Instant,
+        finding: Finding,
+        clock: WallClock,
+    ) -> (Finding, Option<Finding>) {
+        let fingerprint = finding.fingerprint.clone();
+        let entry = self
+            .entries
+            .entry(fingerprint.clone())
+            .and_modify(|entry| entry.finding.count += 1)
+            .or_insert_with(|| Entry {
+                finding,
+                since: when,
+                open: 0,
+            });
+        let causes = self.attempts.entry(worker).or_default();
+        let is_new = !causes.contains(&fingerprint);
+        if is_new {
+            causes.push(fingerprint);
+            entry.open += 1;
+        }
+        let now = entry.finding.clone();
+        let oldest = (causes.len() > CAUSES).then(|| causes.remove(0));
+        let closed = oldest.and_then(|oldest| self.release(&oldest, when, clock));
+        (now, closed)
+    }
+
+    /// A worker is gone, and its attempts with it. Returns the findings that end with it.
+    pub fn left(&mut self, worker: ProcessKey, when: Instant, clock: WallClock) -> Vec<Finding> {
+        let causes = self.attempts.remove(&worker).unwrap_or_default();
+        let closed = causes
+            .iter()
+            .filter_map(|cause| self.release(cause, when, clock));
+        closed.collect()
+    }
+
     /// Ends a takeover. Returns the finding where this was its last one.
     pub fn close(&mut self, ended: &Ended, clock: WallClock) -> Option<Finding> {
-        let fingerprint = self.takeovers.remove(&ended.id)?;
-        let entry = self.entries.get_mut(&fingerprint)?;
+        let Held { fingerprint, .. } = self.takeovers.remove(&ended.id)?;
+        self.release(&fingerprint, ended.until, clock)
+    }
+
+    /// One of those that keep a finding open is over.
+    fn release(&mut self, fingerprint: &str, until: Instant, clock: WallClock) -> Option<Finding> {
+        let entry = self.entries.get_mut(fingerprint)?;
         entry.open = entry.open.saturating_sub(1);
         if entry.open > 0 {
             return None;
         }
-        let mut entry = self.entries.remove(&fingerprint)?;
+        let mut entry = self.entries.remove(fingerprint)?;
         entry.finding.state = State::Resolved;
-        entry.finding.resolved_at = Some(clock.rfc3339(ended.until));
-        entry.finding.exposure_seconds = Some(ended.until.seconds_since(entry.since));
+        entry.finding.resolved_at = Some(clock.rfc3339(until));
+        entry.finding.exposure_seconds = Some(until.seconds_since(entry.since));
         Some(entry.finding)
     }
 
@@ -65,8 +138,17 @@ impl Book {
     #[must_use]
     pub fn finding_of(&self, takeover: TakeoverId) -> Option<&Finding> {
         self.entries
-            .get(self.takeovers.get(&takeover)?)
+            .get(&self.takeovers.get(&takeover)?.fingerprint)
             .map(|entry| &entry.finding)
+    }
+
+    /// Every takeover that runs, oldest first: the worker's process id, the signal's number and
+    /// what it was found to be.
+    pub fn takeovers(&self) -> impl Iterator<Item = (u32, u8, &Finding)> {
+        self.takeovers.values().filter_map(|held| {
+            let entry = self.entries.get(&held.fingerprint)?;
+            Some((held.pid, held.signal, &entry.finding))
+        })
     }
 
     /// Every open finding.

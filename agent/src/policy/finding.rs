@@ -101,7 +101,8 @@ pub struct ServerRef {
     pub config: Option<String>,
     /// `on` or `off`: the restriction in force.
     pub restrict_signal: String,
-    /// Where that was read: `file:line`, `default` or `configuration` (sigblame's own).
+    /// Where that was read: `file:line`, `default`, `configuration` (sigblame's own), or `assumed`
+    /// while the server's configuration is not known.
     pub restrict_signal_from: String,
     /// mod_wsgi's version.
     pub mod_wsgi: Option<String>,
@@ -145,7 +146,7 @@ pub struct ThreadRef {
 /// One side of a finding's `change` object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DispositionRef {
-    /// `default`, `ignore` or `handler`.
+    /// `default`, `ignore` or `handler`; `unknown` where a blocked call's wish could not be read.
     pub kind: String,
     /// The mapped file that the handler lies in; `[anonymous]` for memory that no file backs.
     pub owner: Option<String>,
@@ -254,6 +255,8 @@ pub struct Evidence {
     pub route: Route,
     /// With what result.
     pub outcome: Outcome,
+    /// Who told: `probe`, or `error-log` where a mod_wsgi's intercept cannot be found.
+    pub source: String,
     /// Whose server.
     pub server: ServerRef,
     /// Which worker, the first one.

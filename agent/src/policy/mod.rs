@@ -10,15 +10,15 @@ pub(crate) mod sample;
 pub use finding::{Finding, Origin, Outcome, Route, Severity, State};
 
 use crate::{
-    event::Signal,
+    event::Instant,
     policy::{
-        finding::WallClock,
-        rules::{RULES, Restriction, Rule},
+        finding::{Evidence, WallClock},
+        rules::{Holds, RULES, Restriction, Rule},
     },
     process::{
         Role,
         origin::Origin as Asked,
-        table::Change,
+        table::{Blocked, Change},
         takeover::{TakeoverId, Turn},
     },
 };
@@ -26,8 +26,9 @@ use crate::{
 /// What the policy needs to know from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The restriction in force.
-    pub restriction: Restriction,
+    /// The restriction to judge by, whatever the servers' own configurations say; `None` is to go
+    /// by them.
+    pub restriction: Option<Restriction>,
     /// Turns the core's clock into times of day.
     pub clock: WallClock,
 }
@@ -39,29 +40,44 @@ pub fn judge(settings: &Settings, change: &Change) -> Option<(TakeoverId, Findin
         return None;
     };
     let signal = change.registration.signal?;
-    if change.origin != Asked::Application || change.process.role == Role::Child {
+    if change.origin != Asked::Application || change.context.process.role == Role::Child {
         return None;
     }
-    let mut holding = RULES
-        .iter()
-        .filter(|rule| (rule.holds)(settings.restriction, change, signal));
-    let first = holding.next()?;
-    let also = holding.map(|rule| rule.id.to_owned()).collect();
+    let (restriction, _) =
+        report::in_force(change.context.restriction.as_ref(), settings.restriction);
+    let holding = RULES.iter().filter(|rule| match rule.holds {
+        Holds::Takeover(holds) => holds(restriction, change, signal),
+        Holds::Attempt => false,
+    });
+    let evidence = report::evidence(change, settings.restriction)?;
+    let when = change.context.when;
     Some((
         takeover,
-        finding(settings, change, signal, first, also, takeover)?,
+        finding(settings, when, takeover, evidence, holding)?,
     ))
 }
 
-fn finding(
+/// Judges a blocked attempt, the `number`th of all. `None` where its number is no signal.
+#[must_use]
+pub fn judge_attempt(settings: &Settings, blocked: &Blocked, number: u64) -> Option<Finding> {
+    let evidence = report::blocked(blocked, settings.restriction)?;
+    let holding = RULES
+        .iter()
+        .filter(|rule| matches!(rule.holds, Holds::Attempt));
+    // Takeovers and attempts are numbered each for themselves: the upper half is the attempts'.
+    let number = number | 1 << 31;
+    finding(settings, blocked.context.when, number, evidence, holding)
+}
+
+fn finding<'a>(
     settings: &Settings,
-    change: &Change,
-    signal: Signal,
-    rule: &Rule,
-    also: Vec<String>,
-    takeover: TakeoverId,
+    when: Instant,
+    number: u64,
+    evidence: Evidence,
+    mut holding: impl Iterator<Item = &'a Rule>,
 ) -> Option<Finding> {
-    let evidence = report::evidence(change, settings.restriction)?;
+    let rule = holding.next()?;
+    let also = holding.map(|rule| rule.id.to_owned()).collect();
     let fingerprint = fingerprint(&[
         rule.id,
         &evidence.signal.name,
@@ -83,14 +99,14 @@ fn finding(
     ]);
     Some(Finding {
         schema: 1,
-        // Unique as long as the clock of the host moves on: takeover numbers start again with
-        // the agent, its moment does not.
+        // Unique as long as the clock of the host moves on: numbers start again with the agent,
+        // its moment does not.
         id: format!(
-            "{:016x}{takeover:08x}",
-            change.when.0.wrapping_add_signed(settings.clock.offset)
+            "{:016x}{number:08x}",
+            when.0.wrapping_add_signed(settings.clock.offset)
         ),
         fingerprint,
-        time: settings.clock.rfc3339(change.when),
+        time: settings.clock.rfc3339(when),
         rule: rule.id.to_owned(),
         also,
         severity: rule.severity,
@@ -98,7 +114,7 @@ fn finding(
         resolved_at: None,
         exposure_seconds: None,
         count: 1,
-        message: report::message(&evidence, signal, rule.sentence),
+        message: report::message(&evidence, rule.sentence),
         remedy: rule.remedy.to_owned(),
         evidence,
     })

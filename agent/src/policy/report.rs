@@ -3,87 +3,190 @@
 use std::sync::Arc;
 
 use crate::{
-    event::{Disposition, Frame, NativeStack, PythonStack, Signal},
+    event::{Disposition, NativeStack, PythonStack, Signal, Source, Wanted},
+    httpd::InForce,
     policy::{
         finding::{
             ApplicationRef, Blame, ChangeRef, DispositionRef, Evidence, NativeFrame, NativeRef,
-            Outcome, PythonRef, ServerRef, SignalRef, ThreadRef, WorkerRef, flag_names,
+            Outcome, PythonRef, Route, ServerRef, SignalRef, ThreadRef, WorkerRef, flag_names,
         },
         rules::Restriction,
     },
     process::{
         origin::{Origin, Owner},
-        stack::{self, Merged},
-        table::Change,
+        stack::{self, Blamed, Merged},
+        table::{Blocked, Change, Context},
     },
 };
 
 /// The evidence of one registration; `None` where its number is no signal.
 #[must_use]
-pub fn evidence(change: &Change, restriction: Restriction) -> Option<Evidence> {
+pub fn evidence(change: &Change, forced: Option<Restriction>) -> Option<Evidence> {
     let signal = change.registration.signal?;
-    let process = &change.process;
-    let python = &change.registration.python;
-    let frames = &python.frames;
-    Some(Evidence {
-        signal: SignalRef::from(signal),
-        route: change.route,
-        outcome: if change.registration.errno == 0 {
-            Outcome::Applied
-        } else {
-            Outcome::Failed
-        },
-        server: ServerRef {
-            name: change.server.name.clone(),
-            pid: Some(change.server.master.pid),
-            config: change.server.facts.config.clone(),
-            restrict_signal: restriction.name().to_owned(),
-            restrict_signal_from: "configuration".to_owned(),
-            mod_wsgi: change.server.facts.mod_wsgi.clone(),
-        },
-        worker: WorkerRef {
-            pid: process.key.pid,
-            ns_pid: process.ns_pid,
-            role: process.role.name().to_owned(),
-            mpm: change.server.facts.mpm.clone(),
-            process_group: process.process_group(),
-        },
-        application: ApplicationRef {
-            group: application_group(python.interpreter.filter(|_| !frames.is_empty())),
-            interpreter: python.interpreter,
-            script: script(frames),
-        },
-        thread: ThreadRef {
-            tid: change.tid,
-            main: change.tid == process.key.pid,
-        },
-        change: ChangeRef {
-            old: side(
-                &change.registration.old,
-                change.old_owner.as_ref(),
-                change.registration.native.old_symbol.as_deref(),
-            ),
-            new: side(
-                &change.registration.new,
-                change.new_owner.as_ref(),
-                change.registration.native.new_symbol.as_deref(),
-            ),
-            flags: flag_names(change.registration.new.flags),
-            contested: change.registration.contested,
-        },
-        python: PythonRef {
-            version: python.version.map(|version| version.to_string()),
-            result: python.result.to_string(),
-            frames: frames.clone(),
-            left_out: python.left_out,
-        },
-        native: native_ref(python, &change.registration.native),
+    let registration = &change.registration;
+    let changed = ChangeRef {
+        old: side(
+            &registration.old,
+            change.old_owner.as_ref(),
+            registration.native.old_symbol.as_deref(),
+        ),
+        new: side(
+            &registration.new,
+            change.new_owner.as_ref(),
+            registration.native.new_symbol.as_deref(),
+        ),
+        flags: flag_names(registration.new.flags),
+        contested: registration.contested,
+    };
+    let outcome = if registration.errno == 0 {
+        Outcome::Applied
+    } else {
+        Outcome::Failed
+    };
+    let seen = Seen {
+        context: &change.context,
+        restricted: in_force(change.context.restriction.as_ref(), forced),
+        python: &registration.python,
+        native: &registration.native,
         blame: blame(change),
-        container: process
-            .found
-            .as_ref()
-            .and_then(|found| found.container.clone()),
-    })
+    };
+    Some(seen.evidence(signal, (change.route, outcome, Source::Probe), changed))
+}
+
+/// The evidence of a blocked attempt; `None` where its number is no signal.
+#[must_use]
+pub fn blocked(blocked: &Blocked, forced: Option<Restriction>) -> Option<Evidence> {
+    let attempt = &blocked.attempt;
+    let signal = attempt.signal?;
+    let changed = ChangeRef {
+        old: side(
+            &blocked.stands,
+            blocked.owner.as_ref(),
+            attempt.native.old_symbol.as_deref(),
+        ),
+        new: wanted(&attempt.handler),
+        flags: Vec::new(),
+        contested: false,
+    };
+    let (_, from) = in_force(blocked.context.restriction.as_ref(), forced);
+    let blamed = stack::blamed(&attempt.python, &attempt.native);
+    let seen = Seen {
+        context: &blocked.context,
+        // The attempt was blocked: that is an answer that no configuration can contradict.
+        restricted: (Restriction::On, from),
+        python: &attempt.python,
+        native: &attempt.native,
+        blame: Blame {
+            module: blamed.native.map(|frame| frame.module.to_string()),
+            ..python_blame(&blamed)
+        },
+    };
+    let how = (Route::Intercept, Outcome::Blocked, attempt.source);
+    Some(seen.evidence(signal, how, changed))
+}
+
+/// What evidence of any kind has.
+struct Seen<'a> {
+    context: &'a Context,
+    restricted: (Restriction, String),
+    python: &'a PythonStack,
+    native: &'a NativeStack,
+    blame: Blame,
+}
+
+impl Seen<'_> {
+    fn evidence(
+        self,
+        signal: Signal,
+        (route, outcome, source): (Route, Outcome, Source),
+        change: ChangeRef,
+    ) -> Evidence {
+        let context = self.context;
+        let (process, server) = (&context.process, &context.server);
+        let found = process.found.as_ref();
+        let (restriction, from) = self.restricted;
+        Evidence {
+            signal: SignalRef::from(signal),
+            route,
+            outcome,
+            source: source.name().to_owned(),
+            server: ServerRef {
+                name: server.name.clone(),
+                pid: Some(server.master.pid),
+                config: server.config().map(str::to_owned),
+                restrict_signal: restriction.name().to_owned(),
+                restrict_signal_from: from,
+                mod_wsgi: server.facts.mod_wsgi.clone(),
+            },
+            worker: WorkerRef {
+                pid: process.key.pid,
+                ns_pid: process.ns_pid,
+                role: process.role.name().to_owned(),
+                mpm: server.facts.mpm.clone(),
+                process_group: context.process_group.clone(),
+            },
+            application: ApplicationRef {
+                group: context.application.group.clone(),
+                interpreter: self.python.interpreter,
+                script: context.application.script.clone(),
+            },
+            thread: ThreadRef {
+                tid: context.tid,
+                main: context.tid == process.key.pid,
+            },
+            change,
+            python: PythonRef {
+                version: self.python.version.map(|version| version.to_string()),
+                result: self.python.result.to_string(),
+                frames: self.python.frames.clone(),
+                left_out: self.python.left_out,
+            },
+            native: native_ref(self.python, self.native),
+            blame: self.blame,
+            container: found.and_then(|found| found.container.clone()),
+        }
+    }
+}
+
+/// The restriction that counts, and where it is said: `file:line`, `default`, `configuration` for
+/// our own, or `assumed` while the server's is not known.
+#[must_use]
+pub fn in_force(said: Option<&InForce>, forced: Option<Restriction>) -> (Restriction, String) {
+    if let Some(forced) = forced {
+        return (forced, "configuration".to_owned());
+    }
+    match said {
+        Some(InForce { on, place }) => {
+            let restriction = if *on {
+                Restriction::On
+            } else {
+                Restriction::Off
+            };
+            let from = place.as_ref().map(ToString::to_string);
+            (restriction, from.unwrap_or_else(|| "default".to_owned()))
+        }
+        None => (Restriction::On, "assumed".to_owned()),
+    }
+}
+
+/// What a blocked call wanted to stand on the signal.
+fn wanted(handler: &Wanted) -> DispositionRef {
+    let (kind, owner, symbol) = match handler {
+        Wanted::Default => ("default", None, None),
+        Wanted::Ignore => ("ignore", None, None),
+        Wanted::Function(frame) => (
+            "handler",
+            Some(frame.file.clone()),
+            Some(frame.function.clone()),
+        ),
+        Wanted::Object(name) => ("handler", None, Some(name.clone())),
+        Wanted::Unknown => ("unknown", None, None),
+    };
+    DispositionRef {
+        kind: kind.to_owned(),
+        owner,
+        symbol,
+    }
 }
 
 fn side(disposition: &Disposition, owner: Option<&Owner>, symbol: Option<&str>) -> DispositionRef {
@@ -126,30 +229,23 @@ fn blame(change: &Change) -> Blame {
         Origin::Server | Origin::Interpreter => None,
     };
     Blame {
-        file: blamed.python.map(|frame| frame.file.clone()),
-        line: blamed.python.and_then(|frame| frame.line),
-        function: blamed.python.map(|frame| frame.function.clone()),
         module,
+        ..python_blame(&blamed)
     }
 }
 
-/// mod_wsgi calls the main interpreter `%{GLOBAL}`; the names of the others are known to its
-/// configuration only.
-fn application_group(interpreter: Option<i64>) -> Option<String> {
-    (interpreter == Some(0)).then(|| "%{GLOBAL}".to_owned())
-}
-
-/// The WSGI script, where the outermost frame shows it: mod_wsgi runs a script's module level
-/// itself, and calls its `application` directly.
-fn script(frames: &[Frame]) -> Option<String> {
-    let outermost = frames.last()?;
-    let is_script = outermost.function == "<module>" || outermost.file.ends_with(".wsgi");
-    is_script.then(|| outermost.file.clone())
+fn python_blame(blamed: &Blamed<'_>) -> Blame {
+    Blame {
+        file: blamed.python.map(|frame| frame.file.clone()),
+        line: blamed.python.and_then(|frame| frame.line),
+        function: blamed.python.map(|frame| frame.function.clone()),
+        module: None,
+    }
 }
 
 /// The finding's sentence.
 #[must_use]
-pub fn message(evidence: &Evidence, signal: Signal, sentence: &str) -> String {
+pub fn message(evidence: &Evidence, sentence: &str) -> String {
     let Blame {
         file, line, module, ..
     } = &evidence.blame;
@@ -164,7 +260,7 @@ pub fn message(evidence: &Evidence, signal: Signal, sentence: &str) -> String {
         (None, None) => "an unknown caller".to_owned(),
     };
     format!(
-        "{signal} {sentence}; done by {who} in {} worker {} of {}.",
-        evidence.worker.role, evidence.worker.pid, evidence.server.name
+        "{} {sentence}; done by {who} in {} worker {} of {}.",
+        evidence.signal.name, evidence.worker.role, evidence.worker.pid, evidence.server.name
     )
 }

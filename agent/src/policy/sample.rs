@@ -29,6 +29,7 @@ pub(crate) fn evidence() -> Evidence {
         },
         route: Route::SignalSignal,
         outcome: Outcome::Applied,
+        source: "probe".to_owned(),
         server: ServerRef {
             name: "apache2".to_owned(),
             pid: Some(10),

@@ -15,6 +15,8 @@ pub const BUDGETS: &[(&str, u32)] = &[
     ("lifecycle_exec", 1_000),
     ("lifecycle_exit", 1_000),
     ("interpreter", 1_000),
+    ("intercept", 200_000),
+    ("reload", 1_000),
     ("inventory", 1_000),
 ];
 

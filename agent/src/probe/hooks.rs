@@ -44,7 +44,7 @@ pub enum At {
     Tracepoint(&'static str, &'static str),
     /// Name of a raw tracepoint.
     RawTracepoint(&'static str),
-    /// A function in a file, given later (see [`crate::probe::maps::Controls::attach`]).
+    /// A function in a file, given later (see [`crate::probe::uprobes`]).
     File,
     /// An iterator over this kind of thing, read on demand.
     Iterator(&'static str),
@@ -107,6 +107,26 @@ pub const HOOKS: &[Hook] = &[
         emits: "nothing: it fills the process's row",
     },
     Hook {
+        name: INTERCEPT,
+        required: false,
+        rungs: &[Rung {
+            mechanism: "uprobe",
+            since: "5.10",
+            programs: &[("intercept", At::File)],
+        }],
+        emits: "RawIntercept",
+    },
+    Hook {
+        name: RELOAD,
+        required: false,
+        rungs: &[Rung {
+            mechanism: "uprobe",
+            since: "5.10",
+            programs: &[("reload", At::File)],
+        }],
+        emits: "RawLifecycle",
+    },
+    Hook {
         name: "inventory",
         required: false,
         rungs: &[Rung {
@@ -135,6 +155,22 @@ pub struct HookStatus {
 
 /// The hook whose rung a developer may choose.
 pub const REGISTRATION: &str = "registration";
+
+/// The hook that hears what mod_wsgi's intercept swallows.
+pub const INTERCEPT: &str = "intercept";
+/// The hook that hears when a server begins to read its configuration.
+pub const RELOAD: &str = "reload";
+
+impl HookStatus {
+    /// What was found out since: a program of [`At::File`] is loaded at once, and whether there is a
+    /// file to which it can be attached shows only where there is a server. Whether that is news.
+    pub fn update(&mut self, attached: bool, reason: Option<String>) -> bool {
+        let is_new = (self.attached, &self.reason) != (attached, &reason);
+        self.attached = attached;
+        self.reason = reason;
+        is_new
+    }
+}
 
 /// The mechanisms of a hook, best first.
 pub fn mechanisms(hook: &str) -> impl Iterator<Item = &'static str> {

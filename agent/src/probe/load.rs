@@ -113,6 +113,7 @@ pub fn try_load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, Load
     let enter = format_of("syscalls/sys_enter_rt_sigaction")?;
     let exit = format_of("syscalls/sys_exit_rt_sigaction")?;
     raise_memory_limit();
+    raise_file_limit();
     // Where the kernel does not say, it is taken to be an old one: that costs at most the stack.
     let has_task_regs =
         is_helper_supported(ProgramType::TracePoint, BpfHelper::BPF_FUNC_task_pt_regs);
@@ -122,7 +123,7 @@ pub fn try_load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, Load
     let mut loader = EbpfLoader::new();
     loader
         .override_global(map::KERNEL, &offsets, true)
-        .map_max_entries(map::SCRATCH, possible_processors());
+        .map_max_entries(map::SCRATCH, map::CLAIMED_ROWS + possible_processors());
     let mut ebpf = loader.load(OBJECT).map_err(|error| object_error(&error))?;
     let btf = Btf::from_sys_fs().map_err(|error| LoadError::Btf(error.to_string()))?;
     fill_layouts(&mut ebpf, layouts)?;
@@ -183,7 +184,25 @@ fn raise_memory_limit() {
     }
 }
 
-/// How many processors this machine could ever have; the scratch map is indexed by them.
+/// Each uprobe holds two descriptors, and applications choose how many files there are to be probed, up
+/// to bounds of ours (`super::uprobes`) that are above the usual limit of 1,024. Where it cannot be
+/// raised, attaching will say so.
+fn raise_file_limit() {
+    const ENOUGH: libc::rlim_t = 16_384;
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: each call gets a valid pointer to a struct that outlives it.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 && limit.rlim_cur < ENOUGH {
+            limit.rlim_cur = ENOUGH.min(limit.rlim_max);
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
+/// How many processors this machine could ever have; the scratch map has a row for each.
 fn possible_processors() -> u32 {
     aya::util::nr_cpus()
         .ok()

@@ -1,47 +1,40 @@
 //! What user space tells the probe, and asks it.
 
-use std::{
-    collections::HashSet,
-    io::{self, Read as _},
-    path::Path,
-};
+use std::io::{self, Read as _};
 
 use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData, PerCpuArray},
-    programs::{
-        Iter, UProbe,
-        uprobe::{UProbeAttachLocation, UProbeScope},
-    },
+    programs::Iter,
 };
 use probe_abi::{
     kernel::RawKernel,
     map,
     miss::{Miss, TALLIES},
-    process::{PROGRAM_HTTPD, PROGRAM_OTHER, RawInterpreter, RawProcess, RawStart, START_PAGE},
+    process::{PROGRAM_HTTPD, PROGRAM_OTHER, RawInterpreter, RawProcess, RawStart},
     python::RawLayout,
     record::{RawFile, RawInventory, SIGNALS},
 };
 use zerocopy::FromBytes as _;
 
+use super::uprobes::Uprobes;
 use crate::{
     event::{Action, Disposition, Dispositions, FileKey},
-    process::{ProcessKey, python_file::Start},
+    process::ProcessKey,
 };
 
 /// The maps and programs that stay with the agent.
 pub struct Controls {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     processes: HashMap<MapData, u32, RawProcess>,
     programs: HashMap<MapData, RawFile, u32>,
-    starts: HashMap<MapData, RawStart, RawInterpreter>,
+    pub(super) starts: HashMap<MapData, RawStart, RawInterpreter>,
     layouts: Array<MapData, RawLayout>,
     /// The rows that are in `layouts`.
     rows: Vec<RawLayout>,
     misses: PerCpuArray<MapData, u64>,
     tallies: PerCpuArray<MapData, u64>,
-    /// Files whose interpreter start is probed, by device and inode.
-    probed: HashSet<(u32, u64)>,
+    pub(super) uprobes: Uprobes,
     kernel: RawKernel,
 }
 
@@ -80,7 +73,7 @@ impl Controls {
             misses: map_of(&mut ebpf, map::MISSES)?,
             tallies: map_of(&mut ebpf, map::TALLIES)?,
             ebpf,
-            probed: HashSet::new(),
+            uprobes: Uprobes::default(),
             kernel: *kernel,
         })
     }
@@ -145,59 +138,6 @@ impl Controls {
         self.programs
             .insert(key, verdict, 0)
             .map_err(io::Error::other)
-    }
-
-    /// Probes the interpreter start of a file, once per file. Returns whether this call did it.
-    ///
-    /// `interpreter` has the file's own addresses, too.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be opened, the kernel refuses the probe, or another file's function
-    /// cannot be told from this one.
-    pub fn attach(
-        &mut self,
-        file: (u32, u64),
-        path: &Path,
-        start: &Start,
-        interpreter: &Interpreter,
-    ) -> Result<bool, String> {
-        if self.probed.contains(&file) {
-            return Ok(false);
-        }
-        let key = RawStart {
-            offset: start.address % START_PAGE,
-            code: start.code,
-        };
-        let distance = |address: u64| address.wrapping_sub(start.address);
-        let row = RawInterpreter {
-            interpreters: distance(interpreter.interpreters),
-            current: interpreter.current.map_or(0, distance),
-            layout: interpreter.layout,
-            reserved: 0,
-        };
-        if self.starts.get(&key, 0).is_ok_and(|known| known != row) {
-            return Err(format!(
-                "{} starts its interpreter in code that another one has, too, and is otherwise \
-                 unlike it",
-                path.display()
-            ));
-        }
-        self.starts
-            .insert(key, row, 0)
-            .map_err(|error| format!("failed to note {}: {error}", path.display()))?;
-        let program: &mut UProbe = self
-            .ebpf
-            .program_mut("interpreter")
-            .ok_or("the object has no program interpreter")?
-            .try_into()
-            .map_err(|error: aya::programs::ProgramError| error.to_string())?;
-        let point = UProbeAttachLocation::AbsoluteOffset(start.offset);
-        program
-            .attach(point, path, UProbeScope::AllProcesses)
-            .map_err(|error| format!("failed to probe {}: {error}", path.display()))?;
-        self.probed.insert(file);
-        Ok(true)
     }
 
     /// Every miss's label and its total since the start.

@@ -1,8 +1,9 @@
 //! One process's directory in a `/proc`: reads with a limit, and ways to mapped files.
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
-    io::{self, Read as _},
+    io::{self, BufRead as _, BufReader, Read as _},
     os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -17,6 +18,10 @@ use super::{
 
 /// Bytes of `maps`: the kernel's default limit of 65,530 mappings, with long paths.
 const MAPS_MAX: u64 = 32 << 20;
+/// Bytes of the list of sockets: some ten thousand.
+const SOCKETS_MAX: u64 = 1 << 20;
+/// Descriptors that are looked at. The lowest come first, and a server's own are the lowest.
+const DESCRIPTORS_MAX: usize = 4_096;
 /// Bytes of any other text.
 const TEXT_MAX: u64 = 64 << 10;
 /// Bytes of an environment; the kernel allows more, no server has it.
@@ -97,6 +102,45 @@ impl Directory {
 
     pub(super) fn maps(&self) -> Result<Option<String>, ScanError> {
         self.text("maps", MAPS_MAX)
+    }
+
+    /// The UNIX sockets of its network namespace. Empty where they cannot be read: what they tell
+    /// is good to know, no more.
+    pub(super) fn unix_sockets(&self) -> String {
+        let text = self.text("net/unix", SOCKETS_MAX).ok().flatten();
+        text.unwrap_or_default()
+    }
+
+    /// The TCP sockets that listen in its network namespace; empty where they cannot be read.
+    pub(super) fn tcp_listeners(&self) -> HashSet<u64> {
+        let listeners = |name: &str| {
+            let file = File::open(self.path.join("net").join(name)).ok()?;
+            let lines = BufReader::new(file.take(SOCKETS_MAX)).lines();
+            // They come first (`tcp_seq_start` in `net/ipv4/tcp_ipv4.c`): a busy host has a hundred
+            // thousand others, which take the kernel long to write.
+            let inodes = lines
+                .skip(1)
+                .map_while(|line| proc::tcp_listener(&line.ok()?));
+            Some(inodes.collect::<Vec<_>>())
+        };
+        let both = ["tcp", "tcp6"].map(listeners);
+        both.into_iter().flatten().flatten().collect()
+    }
+
+    /// Its network namespace, which tells whose sockets those are; `None` where that cannot be read.
+    pub(super) fn network(&self) -> Option<u64> {
+        fs::metadata(self.path.join("ns/net"))
+            .ok()
+            .map(|at| at.ino())
+    }
+
+    /// The inodes of the sockets that it has open.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = u64> {
+        let entries = fs::read_dir(self.path.join("fd")).into_iter().flatten();
+        let links = entries
+            .take(DESCRIPTORS_MAX)
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        links.filter_map(|link| proc::socket_inode(link.to_str()?))
     }
 
     /// The running program; kernel threads and zombies have none.

@@ -3,12 +3,16 @@
 //! Every size in a file is a claim. Tables beyond the limits below are refused, each name is
 //! looked at for a bounded length, and so the time is bounded by the limits, not by the file.
 
+mod relocations;
+
 use object::{
     LittleEndian, ReadRef,
     elf::{self, FileHeader64, ProgramHeader64, SectionHeader64, Sym64},
     read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, SectionHeader as _, Sym as _},
 };
 use thiserror::Error;
+
+pub(crate) use relocations::Pointers;
 
 /// Little endian, like every architecture we support.
 pub(crate) const E: LittleEndian = LittleEndian;
@@ -113,6 +117,7 @@ pub(crate) struct Elf<'d, R: ReadRef<'d>> {
     data: R,
     sections: &'d [SectionHeader64<LittleEndian>],
     names: &'d [u8],
+    machine: elf::Machine,
     pub(crate) image: Image,
 }
 
@@ -142,6 +147,7 @@ impl<'d, R: ReadRef<'d>> Elf<'d, R> {
             data,
             sections: &[],
             names: &[],
+            machine: header.e_machine(E),
             image: Image(image.collect()),
         };
         if header.e_shnum(E) > 0 {
@@ -254,14 +260,15 @@ impl<'d, R: ReadRef<'d>> Elf<'d, R> {
         Ok(text(names, at))
     }
 
-    /// The data of the constant sections, where string literals live.
-    pub(super) fn constants(&self) -> impl Iterator<Item = &'d [u8]> {
+    /// The addresses and the data of the constant sections, where string literals live.
+    pub(super) fn constants(&self) -> impl Iterator<Item = (u64, &'d [u8])> {
         self.sections
             .iter()
             .filter(|s| text(self.names, s.sh_name(E)).is_some_and(|n| n.starts_with(b".rodata")))
-            // Linked files have one; a file that claims thousands is not worth the memory.
-            .take(2)
-            .filter_map(|s| self.data_of(s).ok())
+            // Linked files have one, or three where mold put literals and numbers apart; a file
+            // that claims thousands is not worth the memory.
+            .take(4)
+            .filter_map(|s| Some((s.sh_addr(E), self.data_of(s).ok()?)))
     }
 
     /// Address of a section.

@@ -13,6 +13,7 @@ use object::{
 use super::{
     ModuleKind,
     elf::{E, Elf, ElfError, Image},
+    intercept_file::{self, Intercept, NoIntercept},
     python_file::{self, PythonFile},
 };
 
@@ -23,10 +24,14 @@ pub struct FileFacts {
     pub kind: ModuleKind,
     /// It is the httpd program.
     pub httpd: bool,
+    /// Offset in the file of httpd's `ap_read_config`, which reads the configuration.
+    pub read_config: Option<u64>,
     /// The MPM that it is, or that is linked into it.
     pub mpm: Option<String>,
     /// mod_wsgi's version, if it is mod_wsgi and tells.
     pub mod_wsgi: Option<String>,
+    /// Its signal intercept, if it is mod_wsgi: where it is, or why that is not known.
+    pub intercept: Option<Result<Intercept, NoIntercept>>,
     /// The interpreter in it.
     pub python: Option<PythonFile>,
     /// Where its parts are loaded.
@@ -37,6 +42,7 @@ pub struct FileFacts {
 #[derive(Default)]
 struct Seen {
     core: u32,
+    read_config: Option<u64>,
     mpm: Option<String>,
     wsgi: bool,
     module: bool,
@@ -57,6 +63,9 @@ impl Seen {
             // The server's core: its modules import these, and only it exports them
             // (server/main.c, server/config.c; checked with `nm -D` of Debian's apache2).
             b"ap_run_mpm" | b"ap_server_conf" | b"ap_hook_post_config" => self.core += 1,
+            b"ap_read_config" if symbol.st_type() == elf::STT_FUNC => {
+                self.read_config = Some(symbol.st_value(E));
+            }
             b"wsgi_module" => self.wsgi = true,
             b"apr_initialize" | b"apu_version" => self.apr = true,
             b"__libc_start_main" | b"gnu_get_libc_version" => self.libc = true,
@@ -114,6 +123,11 @@ pub fn facts<'d, R: ReadRef<'d>>(data: R) -> Result<FileFacts, ElfError> {
     Ok(FileFacts {
         kind,
         httpd,
+        read_config: seen
+            .read_config
+            .filter(|_| httpd)
+            .and_then(|address| elf.image.code_offset_of(address)),
+        intercept: seen.wsgi.then(|| intercept_file::find(&elf)),
         mod_wsgi: seen.wsgi.then(|| mod_wsgi_version(&elf)).flatten(),
         python,
         mpm: seen.mpm,
@@ -128,7 +142,7 @@ pub fn facts<'d, R: ReadRef<'d>>(data: R) -> Result<FileFacts, ElfError> {
 /// them, so: three numbers of which the first is 4 or more, the nearest to the banner's format.
 fn mod_wsgi_version<'d, R: ReadRef<'d>>(elf: &Elf<'d, R>) -> Option<String> {
     const BANNER: &[u8] = b"mod_wsgi/";
-    elf.constants().find_map(|data| {
+    elf.constants().find_map(|(_, data)| {
         let banner = python_file::find(data, BANNER)?;
         let mut at = 0;
         let mut best: Option<(usize, &str)> = None;

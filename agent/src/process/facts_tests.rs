@@ -106,6 +106,17 @@ fn the_version_of_mod_wsgi() {
 }
 
 #[test]
+fn the_intercept_is_mod_wsgis() {
+    let facts = facts_of(&Sample::mod_wsgi());
+    let intercept = facts.intercept.expect("it is mod_wsgi");
+    let offset = intercept.map(|intercept| intercept.offset);
+    assert_eq!(offset, Ok(CODE_OFFSET + 0x80));
+    let none = facts_of(&Sample::new().object("wsgi_module", DATA)).intercept;
+    assert_eq!(none, Some(Err(NoIntercept::NoName)));
+    assert_eq!(facts_of(&Sample::python()).intercept, None);
+}
+
+#[test]
 fn the_interpreter() {
     let (row, _) = layout::find(Version::new(3, 11)).expect("a row");
     let current = if cfg!(target_arch = "aarch64") {

@@ -133,6 +133,9 @@ fn debians_server() {
         assert_eq!(facts.kind, ModuleKind::ModWsgi);
         let version = facts.mod_wsgi.as_deref().expect("a version");
         assert!(version.starts_with(['4', '5', '6']), "{version}");
+        let intercept = facts.intercept.as_ref().expect("it is mod_wsgi");
+        let intercept = intercept.as_ref().expect("an intercept");
+        assert!(!intercept.ways.is_empty());
         assert_eq!(facts.python, None);
     });
     for part in [

@@ -1,5 +1,5 @@
-//! Servers that do not run yet, and interpreters that no process maps yet: the programs and shared
-//! libraries where distributions put them.
+//! Servers that do not run yet, and interpreters and mod_wsgis that no process maps yet: the programs
+//! and shared libraries where distributions put them.
 //!
 //! The first server that starts on a host would otherwise be seen only once a look at it had
 //! shown what it runs and which libpython it maps, and its first registration may come before that.
@@ -16,7 +16,7 @@ use crate::event::FileKey;
 use super::{
     files::{self, FileCache},
     proc::FileId,
-    scan::{Open, UprobeTarget},
+    scan::{InterceptTarget, Open, ReloadTarget, UprobeTarget},
 };
 
 /// Where distributions and `make install` put `libpython3.*`. A file elsewhere is found when a
@@ -47,6 +47,16 @@ const PROGRAMS: [&str; 5] = [
     "httpd-prefork",
 ];
 
+/// Where distributions and `make install` put httpd's modules.
+const MODULE_DIRECTORIES: [&str; 6] = [
+    "usr/lib/apache2/modules",
+    "usr/lib64/httpd/modules",
+    "usr/lib/httpd/modules",
+    "usr/lib64/apache2",
+    "usr/lib/apache2",
+    "usr/local/apache2/modules",
+];
+
 /// The root of process 1, which is the host's even in a container that shares its process ids;
 /// our own where that cannot be entered.
 fn root(proc_root: &Path) -> PathBuf {
@@ -58,16 +68,32 @@ fn root(proc_root: &Path) -> PathBuf {
     }
 }
 
-/// The servers, as the kernel names their files.
-pub(super) fn httpds(proc_root: &Path, files: &mut FileCache) -> Vec<FileKey> {
+/// The servers, as the kernel names their files, and where they begin to read their configuration.
+pub(super) fn httpds(
+    proc_root: &Path,
+    files: &mut FileCache,
+) -> Vec<(FileKey, Option<ReloadTarget>)> {
     let root = root(proc_root);
     PROGRAM_DIRECTORIES
         .iter()
         .flat_map(|directory| PROGRAMS.map(|name| root.join(directory).join(name)))
         .filter_map(|path| files::open(&path).ok())
-        .filter(|file| files.facts(file).is_ok_and(|facts| facts.httpd))
-        .filter_map(|file| key(&file))
+        .filter_map(|file| {
+            let is_httpd = files.facts(&file).is_ok_and(|facts| facts.httpd);
+            let key = is_httpd.then(|| key(&file)).flatten()?;
+            Some((key, reload(&file, files)))
+        })
         .collect()
+}
+
+/// Where an open program begins to read httpd's configuration.
+pub(super) fn reload(program: &File, files: &mut FileCache) -> Option<ReloadTarget> {
+    let offset = files.facts(program).ok()?.read_config?;
+    Some(ReloadTarget {
+        open: Open::new(program.try_clone().ok()?),
+        file: id(program)?,
+        offset,
+    })
 }
 
 fn key(file: &File) -> Option<FileKey> {
@@ -119,15 +145,54 @@ fn is_candidate(path: &Path) -> bool {
         .is_some_and(|name| name.starts_with("libpython3") && name.contains(".so"))
 }
 
+/// The modules of mod_wsgi.
+pub(super) fn mod_wsgis(proc_root: &Path, files: &mut FileCache) -> Vec<InterceptTarget> {
+    let root = root(proc_root);
+    let is_module = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.contains("wsgi"))
+    };
+    MODULE_DIRECTORIES
+        .iter()
+        .filter_map(|directory| fs::read_dir(root.join(directory)).ok())
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(is_module)
+        .filter_map(|path| {
+            let file = files::open(&path).ok()?;
+            intercept(path, file, files)
+        })
+        .collect()
+}
+
+/// Where the intercept of an open mod_wsgi is.
+pub(super) fn intercept(
+    path: PathBuf,
+    file: File,
+    files: &mut FileCache,
+) -> Option<InterceptTarget> {
+    let found = files.facts(&file).ok()?.intercept.clone()?;
+    Some(InterceptTarget {
+        path,
+        file: id(&file)?,
+        open: Open::new(file),
+        found,
+    })
+}
+
+fn id(file: &File) -> Option<FileId> {
+    let metadata = file.metadata().ok()?;
+    Some(FileId {
+        device: device(&metadata),
+        inode: metadata.ino(),
+    })
+}
+
 fn target(path: PathBuf, files: &mut FileCache) -> Option<UprobeTarget> {
     let file = files::open(&path).ok()?;
-    let metadata = file.metadata().ok()?;
     let python = files.facts(&file).ok()?.python.clone()?;
     Some(UprobeTarget {
-        file: FileId {
-            device: device(&metadata),
-            inode: metadata.ino(),
-        },
+        file: id(&file)?,
         path,
         open: Open::new(file),
         start: python.start?,

@@ -1,11 +1,14 @@
 //! Who: processes, their identity, their part in a server, and what is mapped in them.
 
+pub mod application;
 pub mod command;
+mod daemon;
 pub(crate) mod directory;
 pub mod elf;
 pub mod facts;
 pub mod files;
 mod installed;
+pub mod intercept_file;
 mod modules;
 pub mod origin;
 pub mod proc;
@@ -66,6 +69,12 @@ pub enum Role {
 }
 
 impl Role {
+    /// Whether it is a process of a `WSGIDaemonProcess` group.
+    #[must_use]
+    pub fn is_daemon(self) -> bool {
+        matches!(self, Self::Daemon | Self::ServiceScript)
+    }
+
     /// The name that JSON and metric labels use.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -153,6 +162,9 @@ pub struct Found {
     pub container: Option<Container>,
     /// The command line, arguments joined by blanks, at most 4 KiB.
     pub command: String,
+    /// For a daemon, the place of its `WSGIDaemonProcess` in the configuration, from 1.
+    #[serde(default)]
+    pub daemon: Option<u32>,
 }
 
 /// What one look at a process tells about its server.

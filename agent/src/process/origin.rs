@@ -149,6 +149,9 @@ pub fn origin(registration: &Registration, old: Option<&Owner>, new: Option<&Own
         if within && !new.is_some_and(Owner::is_foreign) {
             return Origin::Server;
         }
+        if is_mod_wsgis_own(registration) {
+            return Origin::Server;
+        }
         let importing = is_import_system(innermost);
         let python = new.is_some_and(|owner| owner.is(ModuleKind::Python));
         // CPython's `_signal` puts `default_int_handler` on SIGINT where it finds the default,
@@ -177,6 +180,18 @@ pub fn origin(registration: &Registration, old: Option<&Owner>, new: Option<&Own
         _ if registration.signal == Some(Signal::XFSZ) => Origin::Interpreter,
         _ => Origin::Server,
     }
+}
+
+/// Whether mod_wsgi made the call through Python: in a service script it gives SIGTERM a handler
+/// that ends the script (`newInterpreterObject`, wsgi_interp.c, 4.7 to 6.1), before any code of the
+/// application runs. Nobody else calls `signal.signal` from no Python code and no library.
+fn is_mod_wsgis_own(registration: &Registration) -> bool {
+    registration.signal == Some(Signal::TERM)
+        && registration.python.frames.len() == 1
+        && route(&registration.python) == Route::SignalSignal
+        && stack::blamed(&registration.python, &registration.native)
+            .native
+            .is_none()
 }
 
 /// Whether the signal is one that the C library keeps to itself: it takes 33 when a process makes its

@@ -151,6 +151,57 @@ fn hexadecimal(digits: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
+/// A socket of `/proc/PID/net/unix`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnixSocket<'t> {
+    /// Its inode, as a descriptor's link names it.
+    pub inode: u64,
+    /// Somebody may connect to it.
+    pub listens: bool,
+    /// What it is bound to; empty where it is bound to nothing.
+    pub path: &'t str,
+}
+
+/// Parses `/proc/PID/net/unix` (`unix_seq_show` in `net/unix/af_unix.c`); lines that are none are
+/// left out. A path may hold a line's end: a line is whatever a process of that network says.
+pub fn unix_sockets(text: &str) -> impl Iterator<Item = UnixSocket<'_>> {
+    /// `__SO_ACCEPTCON`.
+    const LISTENS: u64 = 1 << 16;
+    text.lines().filter_map(|line| {
+        // Address, references, protocol, flags, type, state, inode; the path may hold blanks.
+        let mut rest = line;
+        let mut fields = [""; 7];
+        for field in &mut fields {
+            (*field, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+            // A short inode is padded.
+            rest = rest.trim_start_matches(' ');
+        }
+        let [_, _, _, flags, _, _, inode] = fields;
+        Some(UnixSocket {
+            inode: inode.parse().ok()?,
+            listens: hexadecimal(flags)? & LISTENS != 0,
+            path: rest,
+        })
+    })
+}
+
+/// The inode in a line of `/proc/PID/net/tcp`, or of `tcp6`, if it is of a socket that listens
+/// (`get_tcp4_sock` in `net/ipv4/tcp_ipv4.c`).
+#[must_use]
+pub fn tcp_listener(line: &str) -> Option<u64> {
+    // Number, address, other address, state, queues, timer, retransmits, user, timeout, inode.
+    let mut fields = line.split_ascii_whitespace();
+    let listens = fields.nth(3)? == "0A";
+    fields.nth(5)?.parse().ok().filter(|_| listens)
+}
+
+/// The inode of a socket, from a descriptor's link.
+#[must_use]
+pub fn socket_inode(link: &str) -> Option<u64> {
+    let inode = link.strip_prefix("socket:[")?.strip_suffix(']')?;
+    inode.parse().ok()
+}
+
 /// Parses `/proc/PID/cgroup`, of cgroup v1 (a line per controller) or v2 (one line).
 ///
 /// The innermost container counts: a container may run another one, or systemd.

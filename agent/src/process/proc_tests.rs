@@ -51,6 +51,43 @@ fn status_gives_the_innermost_pid() {
     assert_eq!(status("Tgid:\t9\nUid:\t0\t0\nNSpid:\t\n"), None);
 }
 
+/// Lines of Linux 6.18, one with a blank in its path.
+#[test]
+fn unix_sockets_of_a_network() {
+    let text = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+        000000001fc4767a: 00000003 00000000 00000000 0001 03  1079\n\
+        000000001a956cfc: 00000002 00000000 00010000 0001 01 104711 /run/a b/wsgi.40.0.1.sock\n\
+        000000001a956cfd: 00000002 00000000 00010000 0001 01    12 @abstract\n\
+        000000001a956cfe: 00000002 00000000 0001\n";
+    let socket = |inode, listens, path| UnixSocket {
+        inode,
+        listens,
+        path,
+    };
+    let expected = [
+        socket(1079, false, ""),
+        socket(104_711, true, "/run/a b/wsgi.40.0.1.sock"),
+        socket(12, true, "@abstract"),
+    ];
+    assert_eq!(unix_sockets(text).collect::<Vec<_>>(), expected);
+    assert_eq!(socket_inode("socket:[104711]"), Some(104_711));
+    for link in ["pipe:[1]", "socket:[]", "socket:[x]", "/dev/null", ""] {
+        assert_eq!(socket_inode(link), None);
+    }
+}
+
+/// Lines of Linux 6.18.
+#[test]
+fn tcp_sockets_that_listen() {
+    let head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
+    let listens = "   0: 0100007F:2694 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 00000000a3b8e3a1 100 0 0 10 0";
+    let connected = listens.replace(" 0A ", " 01 ");
+    assert_eq!(tcp_listener(listens), Some(4711));
+    for line in [head, &connected, "", "0: a b 0A c"] {
+        assert_eq!(tcp_listener(line), None, "{line}");
+    }
+}
+
 #[test]
 fn maps_lines() {
     let line = "7f3a1c228000-7f3a1c25d000 r-xp 0000b000 fe:01 1311543                    \

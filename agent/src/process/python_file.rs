@@ -151,7 +151,10 @@ impl Symbols {
             .as_ref()
             .and_then(|bytes| debug_offsets::head(bytes));
         // The literals are long to search.
-        let named = || from_soname(soname).or_else(|| elf.constants().find_map(from_cache_tag));
+        let named = || {
+            from_soname(soname)
+                .or_else(|| elf.constants().find_map(|(_, data)| from_cache_tag(data)))
+        };
         let Choice {
             version,
             mut reading,

@@ -31,6 +31,9 @@ pub(crate) struct Sample {
     data: Vec<u8>,
     code: Vec<u8>,
     runtime: bool,
+    /// Place, symbol (0 for the file itself) and addend.
+    listed: Vec<[u64; 3]>,
+    packed: Vec<[u64; 2]>,
 }
 
 impl Sample {
@@ -86,10 +89,37 @@ impl Sample {
         self
     }
 
+    /// Has a pointer into the file itself, in the list of relocations.
+    pub(crate) fn pointer(self, place: u64, target: u64) -> Self {
+        self.symbolic(place, 0, target)
+    }
+
+    /// Has a pointer to a dynamic symbol, by its index, with something added.
+    pub(crate) fn symbolic(mut self, place: u64, symbol: u64, addend: u64) -> Self {
+        self.listed.push([place, symbol, addend]);
+        self
+    }
+
+    /// Has a pointer into the file itself, in the packed relocations. Only inside the data.
+    pub(crate) fn packed(mut self, place: u64, target: u64) -> Self {
+        self.packed.push([place, target]);
+        self
+    }
+
     /// Has a section `.PyRuntime` at [`DATA`].
     pub(crate) fn runtime_section(mut self) -> Self {
         self.runtime = true;
         self
+    }
+
+    /// The exported type of the signal intercept at an address, and its function.
+    fn intercept_type(mut self, at: u64, function: u64) -> Self {
+        let name = CONSTANTS + self.constants.len() as u64;
+        self.constants.extend(b"mod_wsgi.SignalIntercept\0");
+        self.object("SignalIntercept_Type", at)
+            .pointer(at + 24, name)
+            .pointer(at + 48, CODE + 0x90)
+            .pointer(at + 128, function)
     }
 
     /// An httpd program with its MPM loaded as a module.
@@ -109,6 +139,7 @@ impl Sample {
             .import("ap_hook_post_config")
             .import("Py_Initialize")
             .constants(b"3.11.1\0python_init\x004.9.4\0mod_wsgi/%s\0Python/%d.%d\0")
+            .intercept_type(DATA + 0x100, CODE + 0x80)
     }
 
     /// A libpython 3.11.
@@ -133,7 +164,7 @@ impl Sample {
         entries.extend(words(&[0, 0]));
 
         let names =
-            b"\0.dynsym\0.dynstr\0.dynamic\0.rodata\0.symtab\0.strtab\0.shstrtab\0.PyRuntime\0";
+            b"\0.dynsym\0.dynstr\0.dynamic\0.rodata\0.symtab\0.strtab\0.shstrtab\0.PyRuntime\0.rela.dyn\0.relr.dyn\0";
         let mut file = vec![0; SIZE];
         let mut at = 0x200;
         // Name, type, address, data, link, entry size.
@@ -168,10 +199,30 @@ impl Sample {
         if self.runtime {
             put(".PyRuntime", 1, &self.data, Some(DATA_OFFSET), 0, 0);
         }
+        if !self.listed.is_empty() {
+            // RELATIVE, or 64 where there is a symbol.
+            let entry = |&[place, symbol, addend]: &[u64; 3]| {
+                words(&[
+                    place,
+                    symbol << 32 | if symbol == 0 { 8 } else { 1 },
+                    addend,
+                ])
+            };
+            let table: Vec<u8> = self.listed.iter().flat_map(entry).collect();
+            put(".rela.dyn", 4, &table, None, 1, 24);
+        }
+        if !self.packed.is_empty() {
+            let table: Vec<u8> = self.packed.iter().flat_map(|p| words(&p[..1])).collect();
+            put(".relr.dyn", 19, &table, None, 0, 8);
+        }
         let code_at = usize::try_from(CODE_OFFSET).expect("small");
         file[code_at..code_at + self.code.len()].copy_from_slice(&self.code);
         let data_at = usize::try_from(DATA_OFFSET).expect("small");
         file[data_at..data_at + self.data.len()].copy_from_slice(&self.data);
+        for &[place, target] in &self.packed {
+            let at = usize::try_from(place - DATA + DATA_OFFSET).expect("small");
+            file[at..at + 8].copy_from_slice(&target.to_le_bytes());
+        }
 
         let headers: Vec<u8> = sections
             .iter()
@@ -189,7 +240,7 @@ impl Sample {
         head.extend(words(&[3 | 62 << 16 | 1 << 32, 0, 64, sections_at]));
         head.extend(words(&[
             64 << 32 | 56 << 48,
-            3 | 64 << 16 | (8 + u64::from(self.runtime)) << 32 | 7 << 48,
+            3 | 64 << 16 | (sections.len() as u64) << 32 | 7 << 48,
         ]));
         // Type and flags, offset, address twice, size in the file and in memory, alignment.
         for [flags, offset, address, size, memory] in [

@@ -8,10 +8,11 @@
 //! its program are read before and after everything else, and a look that saw both differ is
 //! thrown away.
 
+mod targets;
+
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{self, File},
-    os::fd::AsRawFd as _,
     path::PathBuf,
     sync::Arc,
 };
@@ -20,15 +21,16 @@ use crate::{event::FileKey, native::Space};
 
 use super::{
     Found, ModuleKind, Modules, ProcessKey, ServerFacts, command,
+    daemon::{self, Network},
     directory::Directory,
     facts::FileFacts,
     files::FileCache,
     installed,
     modules::{self, Mapped},
     proc::{self, FileId, Mapping, Stat},
-    python_file::{PythonFile, Start},
 };
 pub use super::{directory::ScanError, python_file::PythonAt};
+pub use targets::{InterceptTarget, Open, ReloadTarget, UprobeTarget};
 
 /// Looks at a process that changes under us, before it is taken for gone.
 const TRIES: usize = 3;
@@ -44,51 +46,13 @@ pub struct Look {
     pub python: Option<PythonAt>,
     /// Where interpreters start, of every file that carries one.
     pub uprobes: Vec<UprobeTarget>,
+    /// The signal intercept of every mod_wsgi that is mapped, once for each file.
+    pub intercepts: Vec<InterceptTarget>,
+    /// Where the server begins to read its configuration.
+    pub reload: Option<ReloadTarget>,
     /// mod_wsgi is mapped: without it, the process is none of our business.
     pub has_mod_wsgi: bool,
 }
-
-/// Where to put the uprobe that sees an interpreter start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UprobeTarget {
-    /// A path that led to the file, for people: by now it may lead to another one.
-    pub path: PathBuf,
-    /// The very file that was read.
-    pub open: Open,
-    /// The file: one uprobe serves every process that maps it.
-    pub file: FileId,
-    /// The function to probe.
-    pub start: Start,
-    /// The interpreter that it starts.
-    pub python: PythonFile,
-}
-
-/// A file that is kept open until its uprobe is there.
-///
-/// Whoever maps a file may put another one in its place, in the file system and in `map_files`, and
-/// so lead a breakpoint into the middle of an instruction of any file on the host.
-#[derive(Clone, Debug)]
-pub struct Open(Arc<File>);
-
-impl Open {
-    pub(super) fn new(file: File) -> Self {
-        Self(Arc::new(file))
-    }
-
-    /// A path that leads to this file and no other.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
-    }
-}
-
-impl PartialEq for Open {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Open {}
 
 /// Looks at processes and remembers the files it has read.
 #[derive(Debug)]
@@ -97,6 +61,9 @@ pub struct Scanner {
     files: FileCache,
     /// Facts by mapped file, within one call: processes of a server map the same files.
     seen: HashMap<FileId, Option<Arc<FileFacts>>>,
+    /// What listens in a network namespace, and which sockets a master has, within one call as well.
+    networks: HashMap<u64, Arc<Network>>,
+    masters: HashMap<ProcessKey, Arc<HashSet<u64>>>,
 }
 
 impl Scanner {
@@ -107,6 +74,8 @@ impl Scanner {
             proc_root: proc_root.into(),
             files: FileCache::default(),
             seen: HashMap::new(),
+            networks: HashMap::new(),
+            masters: HashMap::new(),
         }
     }
 
@@ -114,7 +83,7 @@ impl Scanner {
     ///
     /// A process that vanishes meanwhile, or that cannot be read, is left out.
     pub fn all(&mut self) -> Vec<Look> {
-        self.seen.clear();
+        self.forget();
         let entries = fs::read_dir(&self.proc_root).into_iter().flatten();
         let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let mut looks: Vec<Look> = pids
@@ -142,14 +111,14 @@ impl Scanner {
     ///
     /// When the process is there but cannot be read.
     pub fn look(&mut self, pid: u32) -> Result<Option<Look>, ScanError> {
-        self.seen.clear();
+        self.forget();
         self.look_again(pid)
     }
 
     /// What is mapped in a process of an httpd now, and where its code is; `None` when it is gone,
     /// runs another program or cannot be read.
     pub fn modules(&mut self, key: ProcessKey) -> Option<(Modules, Space)> {
-        self.seen.clear();
+        self.forget();
         let directory = self.directory(key.pid);
         // The helpers of a server (piped logs) register as httpd, and run their own program
         // before we look: its maps say nothing of httpd's handlers.
@@ -179,6 +148,13 @@ impl Scanner {
         }
     }
 
+    /// What holds for one call only.
+    fn forget(&mut self) {
+        self.seen.clear();
+        self.networks.clear();
+        self.masters.clear();
+    }
+
     fn directory(&self, pid: u32) -> Directory {
         Directory::new(&self.proc_root, pid)
     }
@@ -192,8 +168,27 @@ impl Scanner {
         installed::pythons(&self.proc_root, &mut self.files)
     }
 
+    /// The intercept of each mod_wsgi that is installed where distributions put it.
+    pub fn installed_mod_wsgis(&mut self) -> Vec<InterceptTarget> {
+        installed::mod_wsgis(&self.proc_root, &mut self.files)
+    }
+
+    /// The intercept of the mod_wsgi that stands at a path in a process's root, mapped or not.
+    pub fn mod_wsgi_at(&mut self, pid: u32, path: &str) -> Option<InterceptTarget> {
+        let file = self
+            .directory(pid)
+            .open_inside(path.trim_start_matches('/'))?;
+        installed::intercept(path.into(), file, &mut self.files)
+    }
+
+    /// Where the program of a process begins to read its configuration, if it is an httpd.
+    pub fn reload(&mut self, pid: u32) -> Option<ReloadTarget> {
+        let program = self.directory(pid).program().ok()??;
+        installed::reload(&program, &mut self.files)
+    }
+
     /// Servers that are installed where distributions put them, running or not.
-    pub fn installed_httpds(&mut self) -> Vec<FileKey> {
+    pub fn installed_httpds(&mut self) -> Vec<(FileKey, Option<ReloadTarget>)> {
         installed::httpds(&self.proc_root, &mut self.files)
     }
 
@@ -209,7 +204,10 @@ impl Scanner {
             let Some(before) = directory.stat()? else {
                 return Ok(None);
             };
-            let look = self.look_inside(&directory, &before)?;
+            let mut look = self.look_inside(&directory, &before)?;
+            if let Some(look) = &mut look {
+                look.reload = installed::reload(&program, &mut self.files);
+            }
             let same_start = directory
                 .stat()?
                 .is_some_and(|now| now.start == before.start);
@@ -235,13 +233,17 @@ impl Scanner {
         let arguments = directory.arguments()?;
         let modules = modules::modules(&mapped);
         let program = directory.program_name();
+        let parent = self.parent(stat);
         Ok(Some(Look {
             key: key_of(stat),
             python: modules::python(&mapped),
             uprobes: self.uprobes(directory, &mapped),
+            intercepts: self.intercepts(directory, &mapped),
+            reload: None,
             has_mod_wsgi: modules.has(ModuleKind::ModWsgi),
             found: Found {
-                parent: self.parent(stat),
+                daemon: parent.and_then(|parent| self.daemon(directory, parent)),
+                parent,
                 ns_pid: status.ns_pid,
                 server: ServerFacts {
                     program: program.unwrap_or_else(|| stat.comm.clone()),
@@ -261,6 +263,36 @@ impl Scanner {
         // A younger "parent" has got the id of the real one.
         let real = stat.start <= child.start && self.program(child.parent)?;
         real.then(|| key_of(&stat))
+    }
+
+    /// The group of a daemon of this master.
+    fn daemon(&mut self, directory: &Directory, master: ProcessKey) -> Option<u32> {
+        let of_master = self.directory(master.pid);
+        let ns_pid = of_master.status().ok()??.ns_pid;
+        let network = self.network(directory);
+        // To look at what a process has open takes much longer.
+        if !network.has_groups(ns_pid) {
+            return None;
+        }
+        let read = || of_master.sockets().collect::<HashSet<_>>().into();
+        let masters = self.masters.entry(master).or_insert_with(read);
+        network.group(ns_pid, masters, &directory.sockets().collect())
+    }
+
+    fn network(&mut self, directory: &Directory) -> Arc<Network> {
+        let read = || {
+            let listeners = daemon::listeners(&directory.unix_sockets());
+            let tcp = if listeners.is_empty() {
+                HashSet::new()
+            } else {
+                directory.tcp_listeners()
+            };
+            Arc::new(Network { listeners, tcp })
+        };
+        match directory.network() {
+            Some(id) => Arc::clone(self.networks.entry(id).or_insert_with(read)),
+            None => read(),
+        }
     }
 
     fn mapped(&mut self, directory: &Directory) -> Result<Option<Vec<Mapped>>, ScanError> {
@@ -290,6 +322,30 @@ impl Scanner {
             })
         };
         mapped.iter().filter_map(&mut target).collect()
+    }
+
+    fn intercepts(&mut self, directory: &Directory, mapped: &[Mapped]) -> Vec<InterceptTarget> {
+        let mut targets: Vec<InterceptTarget> = Vec::new();
+        for mapped in mapped {
+            let is_new = targets.iter().all(|target| target.file != mapped.file);
+            if is_new && let Some(target) = self.intercept(directory, mapped) {
+                targets.push(target);
+            }
+        }
+        targets
+    }
+
+    fn intercept(&mut self, directory: &Directory, mapped: &Mapped) -> Option<InterceptTarget> {
+        mapped.facts.as_ref()?.intercept.as_ref()?;
+        let (open, path) = directory.open(&mapped.code, mapped.file)?;
+        // What is there now need not be what was there a moment ago.
+        let found = self.files.facts(&open).ok()?.intercept.clone()?;
+        Some(InterceptTarget {
+            path,
+            open: Open::new(open),
+            file: mapped.file,
+            found,
+        })
     }
 
     fn facts(

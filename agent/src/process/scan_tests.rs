@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     super::{
+        intercept_file::NoIntercept,
         sample::*,
         tree::{POD, PYTHON, Tree},
     },
@@ -101,6 +102,96 @@ fn a_uprobe_goes_to_the_file_that_was_read() {
     symlink("/bin/sh", &python).expect("a link");
     let there = fs::metadata(uprobe.open.path()).expect("a path that leads to the file");
     assert_eq!(there.ino(), uprobe.file.inode);
+}
+
+/// The intercept of a mod_wsgi that is mapped, in the very file: its path may lead elsewhere.
+#[test]
+fn an_intercept_is_found_in_the_mapped_file() {
+    let tree = Tree::new();
+    tree.process(20, 1, 200, "/usr/sbin/httpd");
+    let module = "/usr/lib/mod_wsgi.so";
+    tree.map(20, &["/usr/sbin/httpd", module, PYTHON, module]);
+    let look = scanner(&tree).look(20).expect("readable");
+    let look = look.expect("an httpd");
+    let [intercept] = &*look.intercepts else {
+        panic!("one mod_wsgi is mapped, twice: {:?}", look.intercepts);
+    };
+    let offset = intercept.found.as_ref().map(|found| found.offset);
+    assert_eq!(offset, Ok(CODE_OFFSET + 0x80));
+    let path = tree.root().join(&module[1..]);
+    assert!(intercept.path.ends_with("root/usr/lib/mod_wsgi.so"));
+    fs::remove_file(&path).expect("the file");
+    symlink("/bin/sh", &path).expect("a link");
+    let there = fs::metadata(intercept.open.path()).expect("a path that leads to the file");
+    assert_eq!(there.ino(), intercept.file.inode);
+    let look = scanner(&tree).look(20).expect("readable");
+    assert_eq!(look.expect("an httpd").intercepts, []);
+}
+
+/// A mod_wsgi in which nothing is found is there all the same, with the reason.
+#[test]
+fn an_intercept_that_is_not_found_says_why() {
+    let tree = Tree::new();
+    let module = Sample::new()
+        .object("wsgi_module", DATA)
+        .import("ap_hook_post_config");
+    fs::write(tree.root().join("usr/lib/mod_wsgi.so"), module.build()).expect("a file");
+    tree.process(20, 1, 200, "/usr/sbin/httpd");
+    let look = scanner(&tree).look(20).expect("readable");
+    let intercepts = look.expect("an httpd").intercepts;
+    let found: Vec<_> = intercepts.iter().map(|target| &target.found).collect();
+    assert_eq!(found, [&Err(NoIntercept::NoName)]);
+}
+
+#[test]
+fn a_daemons_group_is_that_of_its_socket() {
+    let tree = Tree::new();
+    tree.process(10, 1, 100, "/usr/sbin/httpd");
+    let listeners = [
+        (70, "/run/wsgi.5.0.1.sock"),
+        (80, "/run/wsgi.5.0.2.sock"),
+        (90, "/run/wsgi.6.0.3.sock"),
+    ];
+    for (pid, sockets) in [
+        (10, &[60, 70, 80][..]),
+        (20, &[1, 80]),
+        (21, &[70]),
+        (22, &[]),
+        (23, &[70, 80]),
+        (24, &[90]),
+        (27, &[60, 80]),
+        (28, &[61, 80]),
+    ] {
+        if pid != 10 {
+            tree.process(pid, 10, 200, "/usr/sbin/httpd");
+        }
+        tree.sockets(pid, sockets);
+        tree.listeners(pid, &listeners);
+        tree.tcp_listeners(pid, &[60, 61]);
+    }
+    // One whose parent is no server: the master is named 5 in its own namespace.
+    tree.process(25, 1, 200, "/usr/sbin/httpd");
+    tree.sockets(25, &[80]);
+    tree.listeners(25, &listeners);
+    // One that cannot be asked.
+    tree.process(26, 10, 200, "/usr/sbin/httpd");
+    let expected = [
+        (10, None),
+        (20, Some(2)),
+        (21, Some(1)),
+        (22, None),
+        (23, None),
+        (24, None),
+        (25, None),
+        (26, None),
+        // It has not closed the server's own yet; it listens itself.
+        (27, None),
+        (28, Some(2)),
+    ];
+    for (pid, group) in expected {
+        let look = scanner(&tree).look(pid).expect("readable");
+        assert_eq!(look.expect("an httpd").found.daemon, group, "{pid}");
+    }
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The servers: one httpd instance each, with the label that metrics know it by. Pure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use crate::process::{ProcessKey, ServerFacts};
+use crate::{
+    httpd::Configuration,
+    process::{ProcessKey, ServerFacts},
+};
 
 /// Names a server inside the table.
 pub type ServerId = u64;
@@ -19,7 +22,43 @@ pub struct Server {
     pub master: ProcessKey,
     /// What looks at its processes have told.
     pub facts: ServerFacts,
+    /// What its configuration says, by how many times the server had begun to read it: workers
+    /// that are older than the last time still go by what was read before.
+    configurations: BTreeMap<u32, Arc<Configuration>>,
+    /// Why what it says by now could not be read.
+    pub unread: Option<String>,
 }
+
+impl Server {
+    /// What the configuration says for a process of this generation: what was read for it, or
+    /// else the last good answer before; where the agent came later, the first.
+    #[must_use]
+    pub fn configuration(&self, generation: u32) -> Option<&Configuration> {
+        let until = self.configurations.range(..=generation).next_back();
+        until
+            .or_else(|| self.configurations.first_key_value())
+            .map(|(_, configuration)| configuration.as_ref())
+    }
+
+    /// What the configuration says that was read last.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Configuration> {
+        self.configurations
+            .last_key_value()
+            .map(|(_, newest)| newest.as_ref())
+    }
+
+    /// The main configuration file, absolute where that is known.
+    #[must_use]
+    pub fn config(&self) -> Option<&str> {
+        let read = self.newest().map(|newest| newest.main_file.as_str());
+        read.or(self.facts.config.as_deref())
+    }
+}
+
+/// Configurations of one server that are kept: workers of more generations than this live for
+/// minutes only, while requests of a graceful restart end.
+const GENERATIONS_MAX: usize = 16;
 
 /// All servers that have a process.
 #[derive(Debug, Default)]
@@ -49,6 +88,8 @@ impl Servers {
             name,
             master,
             facts: facts.clone(),
+            configurations: BTreeMap::new(),
+            unread: None,
         };
         self.servers.insert(id, server);
         id
@@ -63,6 +104,24 @@ impl Servers {
         known.config = facts.config.clone().or(known.config.take());
         known.mpm = facts.mpm.clone().or(known.mpm.take());
         known.mod_wsgi = facts.mod_wsgi.clone().or(known.mod_wsgi.take());
+    }
+
+    /// Takes in what a server's configuration says.
+    pub fn configure(&mut self, id: ServerId, generation: u32, configuration: Arc<Configuration>) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.configurations.insert(generation, configuration);
+            server.unread = None;
+            while server.configurations.len() > GENERATIONS_MAX {
+                server.configurations.pop_first();
+            }
+        }
+    }
+
+    /// A server's configuration cannot be read; what was read before goes on to count.
+    pub fn unread(&mut self, id: ServerId, reason: String) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.unread = Some(reason);
+        }
     }
 
     /// Names the process that turned out to be the master.

@@ -6,9 +6,7 @@
 use probe_abi::miss::Miss;
 
 use crate::{
-    event::{
-        Code, Frame, NativeFrame, NativeResult, NativeStack, PythonStack, Registration, StackResult,
-    },
+    event::{Code, Frame, NativeFrame, NativeResult, NativeStack, PythonStack, StackResult},
     process::{ModuleKind, origin::is_standard_library},
 };
 
@@ -85,22 +83,20 @@ pub fn merged<'a>(python: &'a PythonStack, native: &'a NativeStack) -> Vec<Merge
 ///
 /// The call fell into the time between an interpreter's first mapping anywhere and the look that
 /// told the probe of it.
-pub fn settle(registration: &mut Registration) {
-    if is_missing(registration) {
-        registration.python.result = StackResult::failed(Miss::InterpreterUnknown);
+pub fn settle(python: &mut PythonStack, native: &NativeStack) {
+    if is_missing(python, native) {
+        python.result = StackResult::failed(Miss::InterpreterUnknown);
     }
 }
 
-fn is_missing(registration: &Registration) -> bool {
-    registration.python.result == StackResult::None
-        && registration.native.frames.iter().any(evaluates)
+fn is_missing(python: &PythonStack, native: &NativeStack) -> bool {
+    python.result == StackResult::None && native.frames.iter().any(evaluates)
 }
 
 /// Whether what the probe was told of the process's interpreter is wrong.
 #[must_use]
-pub fn is_astray(registration: &Registration) -> bool {
-    is_missing(registration)
-        || registration.python.result == StackResult::failed(Miss::Interpreters)
+pub fn is_astray(python: &PythonStack, native: &NativeStack) -> bool {
+    is_missing(python, native) || python.result == StackResult::failed(Miss::Interpreters)
 }
 
 /// Who is to blame.

@@ -3,83 +3,36 @@
 //! `apply` is the only door. It is idempotent for what a look at `/proc` brings (a process is
 //! known by its id and its start), because looks and records of the ring overlap at start.
 
+mod context;
+mod lives;
+mod process;
 mod roles;
 
 use std::collections::BTreeMap;
 
+pub use self::{
+    context::{Blocked, Change, Context},
+    process::Process,
+};
 use crate::{
-    event::{Action, Disposition, Event, Instant, Registration, Signal, What},
+    event::{Action, Attempt, Event, Instant, PythonStack, Registration, Signal, What},
     process::{
-        Found, Modules, ProcessKey, Role,
+        ProcessKey, Role,
         origin::{self, Origin, Owner, Route},
         server::{Server, ServerId, Servers},
         stack,
-        takeover::{Ended, Ending, TakeoverId, Takeovers, Turn},
-        unknown_dispositions,
+        takeover::{Ended, Ending, TakeoverId, Turn},
     },
 };
-
-/// One process.
-#[derive(Clone, Debug)]
-pub struct Process {
-    /// Its identity.
-    pub key: ProcessKey,
-    /// Its server.
-    pub server: ServerId,
-    /// Its part in it.
-    pub role: Role,
-    /// Process id in its own pid namespace.
-    pub ns_pid: Option<u32>,
-    /// What is mapped.
-    pub modules: Modules,
-    /// What was found out about it, where it was looked at.
-    pub found: Option<Found>,
-    /// What stands on each signal.
-    pub dispositions: Box<crate::event::Dispositions>,
-    /// The parent with which it shares one table of handlers.
-    shares_with: Option<ProcessKey>,
-    parent: Option<ProcessKey>,
-    takeovers: Takeovers,
-    /// It has registered a server's handler for SIGTERM: it is a real master or worker, not
-    /// the first process of an httpd that goes into the background.
-    serves: bool,
-    /// The modules were read for the event that comes next.
-    fresh: bool,
-    /// The modules were those of the parent when it forked, and not read from this process.
-    inherited: bool,
-}
-
-/// A registration, with all that the table knows about it.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// When.
-    pub when: Instant,
-    /// Whose.
-    pub process: Process,
-    /// Its server.
-    pub server: Server,
-    /// Which thread.
-    pub tid: u32,
-    /// The call.
-    pub registration: Registration,
-    /// Who asked.
-    pub origin: Origin,
-    /// How.
-    pub route: Route,
-    /// Who owns the old handler.
-    pub old_owner: Option<Owner>,
-    /// Who owns the new handler.
-    pub new_owner: Option<Owner>,
-    /// What it means for the signal's takeovers.
-    pub turn: Turn,
-}
 
 /// What became of one event.
 #[derive(Clone, Debug, Default)]
 pub struct Applied {
     /// The registration, where it was one of a watched worker.
     pub change: Option<Box<Change>>,
-    /// A registration of an exempt child.
+    /// The blocked attempt, where it was one of a watched worker.
+    pub blocked: Option<Box<Blocked>>,
+    /// A registration or an attempt of an exempt child.
     pub exempt: bool,
     /// Takeovers that ended.
     pub ended: Vec<Ended>,
@@ -122,7 +75,23 @@ impl Table {
                 child,
                 shares_handlers,
             } => self.forked(key, child, shares_handlers),
-            What::Attempted(_) | What::Reloads | What::Configured { .. } => {}
+            What::Attempted(attempt) => {
+                return self.attempted(event.when, key, event.tid, *attempt);
+            }
+            What::Reloads => {
+                if let Some(process) = self.get_mut(key).filter(|p| p.role == Role::Master) {
+                    process.generation += 1;
+                }
+            }
+            What::Configured {
+                generation,
+                configuration,
+            } => {
+                if let Some(server) = self.get(key).map(|process| process.server) {
+                    self.servers.configure(server, generation, configuration);
+                    self.tell_service_scripts(server);
+                }
+            }
             What::Executed { .. } => return self.left(event.when, key, Ending::Executed),
             What::Exited { .. } => return self.left(event.when, key, Ending::Exited),
             What::Registration(registration) => {
@@ -130,6 +99,13 @@ impl Table {
             }
         }
         Applied::default()
+    }
+
+    /// What a server's configuration says now cannot be read, for the reason given.
+    pub fn unread(&mut self, key: ProcessKey, reason: String) {
+        if let Some(server) = self.get(key).map(|process| process.server) {
+            self.servers.unread(server, reason);
+        }
     }
 
     /// A process by its identity.
@@ -188,105 +164,6 @@ impl Table {
             .filter(|process| process.key.start == key.start)
     }
 
-    fn found(&mut self, key: ProcessKey, found: Found) {
-        if let Some(known) = self.get_mut(key) {
-            known.modules = found.modules.clone();
-            known.inherited = false;
-            known.ns_pid = Some(found.ns_pid);
-            let server = known.server;
-            let is_master = known.role == Role::Master;
-            known.found = Some(found.clone());
-            if is_master {
-                self.servers.learn(server, &found.server);
-            }
-            self.update_role(key);
-            return;
-        }
-        let parent = found
-            .parent
-            .and_then(|parent| self.get(parent))
-            .map(|p| (p.server, p.role));
-        let (server, role) = match parent {
-            Some((server, Role::Master)) => (server, Role::Embedded),
-            Some((server, _)) => (server, Role::Child),
-            None => (self.servers.add(key, &found.server), Role::Master),
-        };
-        let process = Process {
-            key,
-            server,
-            role,
-            ns_pid: Some(found.ns_pid),
-            modules: found.modules.clone(),
-            parent: found.parent,
-            found: Some(found),
-            dispositions: unknown_dispositions(),
-            shares_with: None,
-            takeovers: Takeovers::default(),
-            serves: false,
-            fresh: false,
-            inherited: false,
-        };
-        self.processes.insert(key.pid, process);
-    }
-
-    fn forked(&mut self, parent: ProcessKey, child: ProcessKey, shares_handlers: bool) {
-        if self.get(child).is_some() {
-            return;
-        }
-        let Some(from) = self.get(parent) else { return };
-        let role = match from.role {
-            // The child of a master is a worker, until what it registers says more.
-            Role::Master => Role::Embedded,
-            // What a child sets in its parent's own table is the parent's: never exempt.
-            role if shares_handlers => role,
-            _ => Role::Child,
-        };
-        let process = Process {
-            key: child,
-            role,
-            ns_pid: None,
-            found: None,
-            shares_with: shares_handlers.then_some(parent),
-            parent: Some(parent),
-            takeovers: Takeovers::default(),
-            serves: false,
-            fresh: false,
-            inherited: true,
-            ..from.clone()
-        };
-        self.processes.insert(child.pid, process);
-    }
-
-    /// A process is gone, or runs another program.
-    fn left(&mut self, when: Instant, key: ProcessKey, ending: Ending) -> Applied {
-        let Some(process) = self.get(key) else {
-            return Applied::default();
-        };
-        let (server, was_master, served) =
-            (process.server, process.role == Role::Master, process.serves);
-        let Some(mut process) = self.processes.remove(&key.pid) else {
-            return Applied::default();
-        };
-        let ended = process.takeovers.end_all(when, ending);
-        if was_master && !served {
-            self.promote(key, server);
-        }
-        let gone = !self
-            .processes
-            .values()
-            .any(|p| p.server == server && p.role != Role::Child);
-        let server_gone = if gone {
-            self.servers.remove(server)
-        } else {
-            None
-        };
-        Applied {
-            ended,
-            server_gone,
-            ..Applied::default()
-        }
-    }
-
     fn registered(
         &mut self,
         when: Instant,
@@ -294,7 +171,7 @@ impl Table {
         tid: u32,
         mut registration: Registration,
     ) -> Applied {
-        stack::settle(&mut registration);
+        stack::settle(&mut registration.python, &registration.native);
         let mut next = self.next_takeover;
         let Some(process) = self.get_mut(key) else {
             return Applied {
@@ -316,7 +193,9 @@ impl Table {
         let mut turn = Turn::Nothing;
         if let (Some(signal), 0) = (registration.signal, registration.errno) {
             process.dispositions[signal.index()] = registration.new;
-            let server_owned = new_owner.as_ref().is_some_and(Owner::is_server);
+            // An interpreter that is linked into mod_wsgi has its handler there, too.
+            let server_owned = new_owner.as_ref().is_some_and(Owner::is_server)
+                && origin::route(&registration.python) != Route::SignalSignal;
             (turn, ended) = process.takeovers.turn(
                 when,
                 signal,
@@ -325,39 +204,96 @@ impl Table {
                 &mut next,
             );
         }
-        let snapshot = process.clone();
+        let shares_with = process.shares_with;
         self.next_takeover = next;
-        if let Some(parent) = snapshot.shares_with {
+        if let Some(parent) = shares_with {
             self.mirror(parent, &registration);
         }
         if registration.signal == Some(Signal::TERM) && origin == Origin::Server {
             self.update_role(key);
         }
-        let process = self.get(key).cloned().unwrap_or(snapshot);
-        let Some(server) = self.servers.get(process.server).cloned() else {
-            return Applied {
-                ended,
-                ..Applied::default()
-            };
-        };
         let route = origin::route(&registration.python);
-        let change = Change {
-            when,
-            process,
-            server,
-            tid,
-            registration,
-            origin,
-            route,
-            old_owner,
-            new_owner,
-            turn,
-        };
+        let change = self
+            .context(when, key, tid, &registration.python)
+            .map(|context| Change {
+                context,
+                registration,
+                origin,
+                route,
+                old_owner,
+                new_owner,
+                turn,
+            });
         Applied {
-            change: Some(Box::new(change)),
+            change: change.map(Box::new),
             ended,
             ..Applied::default()
         }
+    }
+
+    fn attempted(
+        &mut self,
+        when: Instant,
+        key: ProcessKey,
+        tid: u32,
+        mut attempt: Attempt,
+    ) -> Applied {
+        stack::settle(&mut attempt.python, &attempt.native);
+        let Some(process) = self.get(key) else {
+            return Applied {
+                unknown: true,
+                ..Applied::default()
+            };
+        };
+        // The intercept compares process ids, and calls the real function in a worker's child.
+        if process.role == Role::Child {
+            return Applied {
+                exempt: true,
+                ..Applied::default()
+            };
+        }
+        let stands = attempt.signal.map(|signal| *process.disposition(signal));
+        let owner = attempt.signal.and_then(|signal| process.owner(signal));
+        let blocked = self
+            .context(when, key, tid, &attempt.python)
+            .map(|context| Blocked {
+                context,
+                attempt,
+                stands: stands.unwrap_or_default(),
+                owner,
+            });
+        Applied {
+            blocked: blocked.map(Box::new),
+            ..Applied::default()
+        }
+    }
+
+    /// Who made a call, and under which restriction.
+    fn context(
+        &mut self,
+        when: Instant,
+        key: ProcessKey,
+        tid: u32,
+        python: &PythonStack,
+    ) -> Option<Context> {
+        let server = self.servers.get(self.get(key)?.server)?.clone();
+        let process = self.get_mut(key)?;
+        let configuration = server.configuration(process.generation);
+        let name = process.group_name(configuration);
+        let application = process
+            .learned
+            .application(configuration, name.as_deref(), python);
+        let restriction =
+            configuration.map(|known| process.restriction(known, application.group.as_deref()));
+        Some(Context {
+            when,
+            process_group: process.process_group(configuration),
+            process: process.clone(),
+            tid,
+            application,
+            restriction,
+            server,
+        })
     }
 
     /// What a child sets in a table that it shares, its parent has, too.
@@ -369,31 +305,5 @@ impl Table {
         ) {
             process.dispositions[signal.index()] = registration.new;
         }
-    }
-}
-
-impl Process {
-    /// What stands on a signal.
-    #[must_use]
-    pub fn disposition(&self, signal: Signal) -> &Disposition {
-        &self.dispositions[signal.index()]
-    }
-
-    /// Who owns what stands on a signal; `None` for default and ignore.
-    #[must_use]
-    pub fn owner(&self, signal: Signal) -> Option<Owner> {
-        origin::owner(&self.modules, false, self.disposition(signal).action)
-    }
-
-    /// The process group of a daemon whose title shows it: `display-name=%{GROUP}` makes the
-    /// command line `(wsgi:GROUP)`. `None` where nothing tells.
-    #[must_use]
-    pub fn process_group(&self) -> Option<String> {
-        if self.role != Role::Daemon {
-            return None;
-        }
-        let command = self.found.as_ref()?.command.as_str();
-        let group = command.strip_prefix("(wsgi:")?.split_once(')')?.0;
-        (!group.is_empty()).then(|| group.to_owned())
     }
 }

@@ -84,6 +84,42 @@ impl Tree {
         );
     }
 
+    /// Gives a process sockets, by their inodes.
+    pub(crate) fn sockets(&self, pid: u32, inodes: &[u64]) {
+        let directory = self.path(pid, "fd");
+        fs::create_dir_all(&directory).expect("a directory");
+        symlink("/dev/null", directory.join("0")).expect("a link");
+        for inode in inodes {
+            let link = format!("socket:[{inode}]");
+            symlink(link, directory.join(inode.to_string())).expect("a link");
+        }
+    }
+
+    /// What listens in the network of a process: inodes and paths.
+    pub(crate) fn listeners(&self, pid: u32, listeners: &[(u64, &str)]) {
+        fs::create_dir_all(self.path(pid, "net")).expect("a directory");
+        let lines = listeners.iter().map(|(inode, path)| {
+            format!("0000000000000000: 00000002 00000000 00010000 0001 01 {inode:>5} {path}\n")
+        });
+        self.write(pid, "net/unix", &lines.collect::<String>());
+    }
+
+    /// What listens by TCP in the network of a process, besides one connection.
+    pub(crate) fn tcp_listeners(&self, pid: u32, inodes: &[u64]) {
+        let line = |state, inode| {
+            format!(
+                "   0: 00000000:0050 00000000:0000 {state} 0:0 00:0 0     0        0 {inode} 1\n"
+            )
+        };
+        let listeners = inodes.iter().map(|inode| line("0A", *inode));
+        let lines = listeners.chain([line("01", 1)]).collect::<String>();
+        self.write(
+            pid,
+            "net/tcp",
+            &format!("  sl  local_address rem_address   st\n{lines}"),
+        );
+    }
+
     /// Maps files, the first one at 0x10_0000.
     pub(crate) fn map(&self, pid: u32, files: &[&str]) {
         let mut text = String::new();

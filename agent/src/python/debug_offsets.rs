@@ -88,6 +88,13 @@ const ENTRIES: &[Entry] = &[
     Entry("code_object.firstlineno", at(312, 352, 416), |l| &mut l.code_first_line),
     Entry("code_object.co_code_adaptive", at(344, 384, 448), |l| &mut l.code_bytecode),
     Entry("code_object.co_tlbc", [None, Some(392), Some(456)], |l| &mut l.code_copies),
+    Entry("pyobject.ob_type", at(360, 408, 472), |l| &mut l.object_type),
+    Entry("type_object.tp_name", at(376, 424, 488), |l| &mut l.type_name),
+    Entry("type_object.tp_flags", at(392, 440, 504), |l| &mut l.type_flags),
+    Entry("tuple_object.ob_item", at(408, 456, 552), |l| &mut l.tuple_items),
+    Entry("tuple_object.ob_size", at(416, 464, 560), |l| &mut l.tuple_size),
+    Entry("long_object.lv_tag", at(496, 576, 672), |l| &mut l.integer_tag),
+    Entry("long_object.ob_digit", at(504, 584, 680), |l| &mut l.integer_digits),
     Entry("bytes_object.ob_size", at(520, 600, 696), |l| &mut l.bytes_size),
     Entry("bytes_object.ob_sval", at(528, 608, 704), |l| &mut l.bytes_data),
     Entry("unicode_object.state", at(544, 624, 720), |l| &mut l.text_state),
@@ -169,6 +176,8 @@ fn complete(own: &mut RawLayout, row: &RawLayout, has_compact: bool) {
     }
     own.text_data = moved(row.text_compact, own.text_compact, row.text_data);
     own.text_header = moved(row.text_state, own.text_state, row.text_header);
+    // Behind the head of the object, which ends with the type.
+    own.function_code = moved(row.object_type, own.object_type, row.function_code);
     let frame = [
         (own.frame_previous, 8),
         (own.frame_code, 8),

@@ -65,7 +65,7 @@ mod tests {
     fn a_full_disk_ends_the_capture_only() {
         let full = File::options().write(true).open("/dev/full");
         let settings = Settings {
-            restriction: Restriction::On,
+            restriction: Some(Restriction::On),
             clock: WallClock { offset: 0 },
         };
         let mut keep = Keep::begin(full.expect("Linux has it"), &settings).expect("a buffer");

@@ -5,7 +5,7 @@ use std::time::Instant as Moment;
 
 use super::{Agent, clock};
 use crate::{
-    event::{Event, Instant, Reason, Registration, StackCopy, What, decode},
+    event::{Action, Event, Instant, NativeStack, Reason, StackCopy, What, decode},
     native::failed,
     process::{ModuleKind, Modules, ProcessKey, Role, stack},
 };
@@ -14,8 +14,8 @@ use crate::{
 const GENERATIONS: usize = 8;
 
 impl Agent {
-    /// Finds out what is missing before a registration is taken in: the process itself, the
-    /// module that its handler lies in, and who called whom.
+    /// Finds out what is missing before a registration or an attempt is taken in: the process
+    /// itself, the module that its handler lies in, and who called whom.
     pub(super) fn prepare(&mut self, event: &mut Event, record: &[u8]) {
         let key = event.process;
         let known = self.engine.table.get(key).is_some();
@@ -33,13 +33,25 @@ impl Agent {
             self.mapped(key, event.when, modules);
         }
         let when = event.when;
-        if let What::Registration(registration) = &mut event.what
-            && let Some(copy) = decode::stack_copy(record)
-        {
-            self.unwind(key, when, registration, copy);
-            if stack::is_astray(registration) {
-                self.find_interpreter(key, when);
+        let (handlers, python, native) = match &mut event.what {
+            What::Registration(registration) => (
+                [registration.old.action, registration.new.action],
+                &registration.python,
+                &mut registration.native,
+            ),
+            What::Attempted(attempt) => {
+                ([Action::Default; 2], &attempt.python, &mut attempt.native)
             }
+            _ => return,
+        };
+        let Some(copy) = decode::stack_copy(record) else {
+            return;
+        };
+        if let Some(stack) = self.unwind(key, when, handlers, copy) {
+            *native = stack;
+        }
+        if stack::is_astray(python, native) {
+            self.find_interpreter(key, when);
         }
     }
 
@@ -57,40 +69,47 @@ impl Agent {
         });
     }
 
-    /// Fills in a registration's native stack.
+    /// A call's native stack; `None` of a process whose calls are counted only. `handlers` are the
+    /// old and the new one, to be named, too.
     fn unwind(
         &mut self,
         key: ProcessKey,
         when: Instant,
-        registration: &mut Registration,
+        handlers: [Action; 2],
         copy: StackCopy<'_>,
-    ) {
-        let Some(role) = self.engine.table.get(key).map(|process| process.role) else {
-            return;
-        };
+    ) -> Option<NativeStack> {
+        let role = self.engine.table.get(key).map(|process| process.role)?;
         if role == Role::Child {
-            // It is counted only.
-            return;
+            return None;
         }
         if self.stacks_budget.is_exhausted(key, Moment::now()) {
-            registration.native = failed(Reason::MapsUnknown);
-            return;
+            return Some(failed(Reason::MapsUnknown));
         }
         let mut is_new = false;
         if !self.unwound.knows(key, Moment::now()) {
             is_new = true;
             self.look_for_code(key, when);
         }
+        let (stack, unknown) = self.try_unwind(key, handlers, copy);
+        if unknown && !is_new && self.look_for_code(key, when) {
+            return Some(self.try_unwind(key, handlers, copy).0);
+        }
+        Some(stack)
+    }
+
+    /// Unwinds by what is known of the process's code, and charges it for that. Whether that was too
+    /// little.
+    fn try_unwind(
+        &mut self,
+        key: ProcessKey,
+        handlers: [Action; 2],
+        copy: StackCopy<'_>,
+    ) -> (NativeStack, bool) {
         let now = Moment::now();
         let may_read = self.stacks_budget.allows(key, now);
-        let (mut stack, unknown) = self.unwound.unwind(key, registration, copy, may_read);
+        let unwound = self.unwound.unwind(key, handlers, copy, may_read);
         self.stacks_budget.spent(key, now, now.elapsed());
-        if unknown && !is_new && self.look_for_code(key, when) {
-            let now = Moment::now();
-            (stack, _) = self.unwound.unwind(key, registration, copy, may_read);
-            self.stacks_budget.spent(key, now, now.elapsed());
-        }
-        registration.native = stack;
+        unwound
     }
 
     /// Reads where code lies in a process. Whether it could.

@@ -3,8 +3,11 @@
 //! Order at start: attach, then scan, then drain. What happens between attaching and scanning
 //! waits in the ring, and the table takes a process twice without harm.
 
+mod ask;
 mod budget;
 mod clock;
+mod configurations;
+mod error_logs;
 mod garbled;
 mod keep;
 mod looks;
@@ -28,12 +31,15 @@ use tokio::{
 use tracing::{error, info, warn};
 
 pub use self::tell::{Output, Tell};
-use self::{budget::Budget, garbled::Garbled, keep::Keep, unwound::Unwound, watch::Watch};
+use self::{
+    ask::Questions, budget::Budget, configurations::Configurations, error_logs::ErrorLogs,
+    garbled::Garbled, keep::Keep, unwound::Unwound, watch::Watch,
+};
 use crate::{
     capture::Input,
     config::{Config, RestrictSignal},
     engine::Engine,
-    event::{Event, What, decode},
+    event::{Event, Instant, What, decode},
     policy::{Settings, rules::Restriction},
     probe::{
         load::Probe,
@@ -63,6 +69,8 @@ pub struct Agent {
     budget: Budget,
     stacks_budget: Budget,
     unwound: Unwound,
+    configurations: Configurations,
+    error_logs: ErrorLogs,
     /// The ring was empty when it was left.
     drained: bool,
     /// Bytes that were read since it was.
@@ -98,6 +106,8 @@ impl Agent {
             budget: Budget::of_looks(),
             stacks_budget: Budget::of_stacks(),
             unwound: Unwound::new(&config.proc_root),
+            configurations: Configurations::new(&config.proc_root),
+            error_logs: ErrorLogs::new(&config.proc_root),
             drained: true,
             backlog: 0,
             stale: false,
@@ -138,6 +148,7 @@ impl Agent {
         let mut rescan = interval(RESCAN);
         rescan.set_missed_tick_behavior(MissedTickBehavior::Skip);
         rescan.tick().await;
+        let mut questions = Questions::of(self.tell.shared());
 
         self.scan();
         self.drain(&mut ring)?;
@@ -145,8 +156,14 @@ impl Agent {
         info!(servers = self.engine.table.servers().count(), "watching");
         loop {
             let due = self.watch.due();
+            let until = self.configurations.until();
+            let is_full = self.configurations.is_full();
             tokio::select! {
-                readable = ring.readable() => {
+                Some(answer) = self.configurations.next() => self.configured(answer, &mut ring)?,
+                () = sleep_until(until.unwrap_or_else(Moment::now).into()), if until.is_some() => {
+                    self.drain(&mut ring)?;
+                }
+                readable = ring.readable(), if !is_full => {
                     readable.context("failed to wait for the ring")?;
                     self.drain(&mut ring)?;
                 }
@@ -154,7 +171,7 @@ impl Agent {
                     self.look_at_candidates();
                 }
                 // What is left shows in no readiness: that is told once.
-                () = ready(()), if !self.drained => self.drain(&mut ring)?,
+                () = ready(()), if !self.drained && !is_full => self.drain(&mut ring)?,
                 _ = tick.tick() => {
                     self.drain(&mut ring)?;
                     self.tick();
@@ -166,6 +183,9 @@ impl Agent {
                     }
                 }
                 _ = rescan.tick() => self.rescan(&mut ring)?,
+                Some(question) = questions.next() => {
+                    self.answer(question, &mut questions, &mut ring)?;
+                }
                 _ = hangup.recv() => self.reload(&load),
                 _ = term.recv() => break,
                 _ = int.recv() => break,
@@ -173,6 +193,7 @@ impl Agent {
             }
         }
         // What was there by now is told, however long that takes; what still comes need not be.
+        self.configurations.give_up();
         self.backlog = 0;
         self.drain(&mut ring)?;
         while !self.drained && self.backlog < EVENTS_SIZE as usize {
@@ -219,28 +240,34 @@ impl Agent {
                 self.whole(event);
             }
         }
-        match self.watch.inventory() {
-            Ok(rows) => {
-                for (key, all) in rows {
-                    self.whole(Event {
-                        when: now,
-                        process: key,
-                        tid: key.pid,
-                        what: What::Inventory(all),
-                    });
-                }
-            }
-            Err(reason) => warn!(
+        if let Err(reason) = self.take_inventory(now) {
+            warn!(
                 reason,
                 "no inventory: roles are known from later events only"
-            ),
+            );
         }
+    }
+
+    /// What stands on every signal of every process, by the kernel.
+    fn take_inventory(&mut self, now: Instant) -> Result<(), String> {
+        for (key, all) in self.watch.inventory()? {
+            self.whole(Event {
+                when: now,
+                process: key,
+                tid: key.pid,
+                what: What::Inventory(all),
+            });
+        }
+        Ok(())
     }
 
     /// Reads what is in the ring, for as long as others can wait. Whatever fills it faster than
     /// we read, the agent stops when it is told to, looks at its servers and keeps its gauges.
     fn drain(&mut self, ring: &mut Ring) -> Result<()> {
-        let mut result = Ok(());
+        let mut result = self.resume();
+        if self.configurations.is_full() {
+            return result;
+        }
         let (drained, bytes) = ring.drain(Moment::now() + TURN, |record| {
             if result.is_ok() {
                 result = self.record_in(record);
@@ -262,6 +289,14 @@ impl Agent {
             self.tell.lost(Stage::Ring, lost);
             self.stale = true;
         }
+        if self.waits(bytes) {
+            return Ok(());
+        }
+        self.take(bytes)
+    }
+
+    /// Takes in a record.
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
         let mut event = match decode::decode(bytes) {
             Ok((_, event)) => event,
             Err(reason) => {
@@ -271,7 +306,7 @@ impl Agent {
             }
         };
         self.tell.delay(clock::now().seconds_since(event.when));
-        if let What::Registration(_) = event.what {
+        if let What::Registration(_) | What::Attempted(_) = event.what {
             self.prepare(&mut event, bytes);
         }
         match &event.what {
@@ -306,7 +341,18 @@ impl Agent {
         if let What::Exited { .. } | What::Executed { .. } = event.what {
             self.unwound.forget(event.process);
         }
+        let key = event.process;
+        let is_found = matches!(event.what, What::Found(_));
+        let reloads = matches!(event.what, What::Reloads);
         let step = self.engine.step(event);
+        if is_found || reloads {
+            self.read_configuration(key, reloads);
+        }
+        if reloads && let Some(process) = self.engine.table.get(key) {
+            // Another mod_wsgi may be loaded, or the same at another address.
+            self.watch.hear_next(key, &process.modules);
+            self.watch.look_soon(key);
+        }
         self.tell
             .step(&self.engine, step)
             .context("failed to write a finding")
@@ -316,7 +362,11 @@ impl Agent {
         let exempt = self.watch.exempt();
         self.tell.exempt(exempt.saturating_sub(self.exempt_before));
         self.exempt_before = exempt;
+        self.read_error_logs();
         self.tell.tick(&self.engine, &self.watch);
+        if let Some((probed, failed)) = self.watch.intercepts() {
+            self.tell.intercepts(probed, &failed);
+        }
         // The gap in the numbers shows with the next record, which may be long in coming.
         let full = self.watch.ring_full();
         self.stale |= full > self.full_before;
@@ -336,12 +386,12 @@ impl Agent {
 }
 
 fn settings(config: &Config) -> Settings {
-    let restriction = match config.policy.restrict_signal {
-        RestrictSignal::Auto | RestrictSignal::On => Restriction::On,
-        RestrictSignal::Off => Restriction::Off,
-    };
     Settings {
-        restriction,
+        restriction: match config.policy.restrict_signal {
+            RestrictSignal::Auto => None,
+            RestrictSignal::On => Some(Restriction::On),
+            RestrictSignal::Off => Some(Restriction::Off),
+        },
         clock: clock::wall(),
     }
 }

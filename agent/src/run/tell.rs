@@ -11,11 +11,16 @@ use tracing::{info, warn};
 use super::watch::Watch;
 use crate::{
     config::LogFormat,
-    engine::{Engine, Step},
+    engine::{Engine, Step, status::Hook},
+    escape,
     event::StackResult,
-    policy::{Finding, Outcome, rules::Restriction},
-    probe::hooks::HookStatus,
-    process::{Role, origin::Origin, table::Change},
+    policy::{Finding, Outcome, finding::TraceLine, rules::Restriction},
+    probe::hooks::{HookStatus, INTERCEPT},
+    process::{
+        Role,
+        origin::Origin,
+        table::{Blocked, Change, Context},
+    },
     sink::{
         http::Shared,
         log,
@@ -59,15 +64,57 @@ impl Tell {
         }
     }
 
+    /// What the endpoints read.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     pub(super) fn hook(&self, status: &HookStatus) {
         self.shared
             .metrics
             .hook(status.hook, status.mechanism, status.attached);
+        self.shared.hook(Hook {
+            hook: status.hook.to_owned(),
+            mechanism: status.mechanism.to_owned(),
+            required: status.required,
+            attached: status.attached,
+            reason: status.reason.clone(),
+        });
         let (hook, mechanism) = (status.hook, status.mechanism);
         match &status.reason {
             None => info!(hook, mechanism, "attached"),
             Some(reason) => info!(hook, mechanism, reason, "not attached"),
         }
+    }
+
+    /// How many files of mod_wsgi have their intercept probed, and why others have not.
+    ///
+    /// Without any file there is nothing to attach to, and nothing amiss.
+    pub(super) fn intercepts(&self, probed: usize, failed: &[String]) {
+        let attached = probed > 0 || failed.is_empty();
+        let reason = (!failed.is_empty()).then(|| failed.join("; "));
+        for reason in failed {
+            warn!(reason = %escape::text(reason), "blocked attempts are not heard by the probe");
+        }
+        self.row(INTERCEPT, "uprobe", attached, reason);
+    }
+
+    /// Whether error logs are read in the probe's place, and which cannot be.
+    pub(super) fn error_logs(&self, is_read: bool, reasons: &[String]) {
+        let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+        self.row(INTERCEPT, "error-log", is_read, reason);
+    }
+
+    /// Changes a row of the hooks.
+    fn row(&self, hook: &str, mechanism: &str, attached: bool, reason: Option<String>) {
+        self.shared.metrics.hook(hook, mechanism, attached);
+        self.shared.hook(Hook {
+            hook: hook.to_owned(),
+            mechanism: mechanism.to_owned(),
+            required: false,
+            attached,
+            reason,
+        });
     }
 
     pub(super) fn ready(&self) {
@@ -105,7 +152,13 @@ impl Tell {
     pub(super) fn step(&mut self, engine: &Engine, step: Step) -> io::Result<()> {
         if let Some(change) = &step.change {
             self.registration(change);
-            self.trace(engine, change)?;
+            let line = || engine.trace_line(change);
+            self.trace(change.origin, line)?;
+        }
+        if let Some(blocked) = &step.blocked {
+            self.blocked(blocked);
+            let line = || engine.trace_attempt(blocked);
+            self.trace(Origin::Application, line)?;
         }
         if step.exempt {
             self.shared.metrics.event(EventKind::Exempt);
@@ -145,33 +198,54 @@ impl Tell {
         };
         let metrics = &self.shared.metrics;
         metrics.registration(
-            &change.server.name,
-            change.process.process_group().as_deref(),
+            &change.context.server.name,
+            change.context.process_group.as_deref(),
             registration.signal,
             change.origin,
             outcome,
         );
-        metrics.python_stack(&registration.python.result);
-        if registration.python.result == StackResult::failed(Miss::InterpreterUnknown) {
+        self.stack(&registration.python.result);
+        self.folded(&change.context, registration.folded);
+    }
+
+    fn blocked(&mut self, blocked: &Blocked) {
+        let (context, attempt) = (&blocked.context, &blocked.attempt);
+        if let Some(signal) = attempt.signal {
+            self.shared.metrics.blocked_attempt(
+                &context.server.name,
+                context.process_group.as_deref(),
+                context.application.group.as_deref(),
+                signal,
+            );
+        }
+        self.stack(&attempt.python.result);
+        self.folded(context, attempt.folded);
+    }
+
+    fn stack(&mut self, result: &StackResult) {
+        self.shared.metrics.python_stack(result);
+        if *result == StackResult::failed(Miss::InterpreterUnknown) {
             self.unknown_interpreters += 1;
         }
-        if registration.folded > 0 {
+    }
+
+    fn folded(&self, context: &Context, folded: u64) {
+        if folded > 0 {
             warn!(
-                pid = change.process.key.pid,
-                folded = registration.folded,
-                "a process registers in a loop; so many of its registrations were folded"
+                pid = context.process.key.pid,
+                folded, "a process registers in a loop; so many of its registrations were folded"
             );
         }
     }
 
-    fn trace(&mut self, engine: &Engine, change: &Change) -> io::Result<()> {
+    fn trace(&self, origin: Origin, line: impl FnOnce() -> Option<TraceLine>) -> io::Result<()> {
         let Output::Trace { json, all } = self.output else {
             return Ok(());
         };
-        if !all && change.origin != Origin::Application {
+        if !all && origin != Origin::Application {
             return Ok(());
         }
-        let Some(line) = engine.trace_line(change) else {
+        let Some(line) = line() else {
             return Ok(());
         };
         let mut out = io::stdout().lock();
@@ -212,10 +286,19 @@ impl Tell {
         for (program, seconds) in watch.run_times() {
             metrics.probe_run(&program, seconds);
         }
-        let on = engine.settings().restriction == Restriction::On;
+        let forced = engine.settings().restriction;
         for server in engine.table.servers() {
+            // Of the server as a whole: sections of mod_wsgi 6 may say otherwise for some
+            // interpreters, which their findings tell.
+            let own = server
+                .newest()
+                .map(|newest| newest.restriction(None, None).on);
+            let on = match forced {
+                Some(forced) => forced == Restriction::On,
+                None => own.unwrap_or(true),
+            };
             metrics.restrict_signal(&server.name, on);
-            for role in [Role::Embedded, Role::Daemon] {
+            for role in [Role::Embedded, Role::Daemon, Role::ServiceScript] {
                 metrics.workers(&server.name, role, engine.table.workers(server.id, role));
             }
         }

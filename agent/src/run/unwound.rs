@@ -1,4 +1,4 @@
-//! The native stack of a registration, unwound while its record lies in the ring.
+//! The native stack of a call, unwound while its record lies in the ring.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    event::{Action, NativeStack, Reason, Registration, StackCopy},
+    event::{Action, NativeStack, Reason, StackCopy},
     native::{Binaries, Space, Want, failed},
     process::ProcessKey,
 };
@@ -53,21 +53,21 @@ impl Unwound {
     pub(super) fn unwind(
         &mut self,
         key: ProcessKey,
-        registration: &Registration,
+        handlers: [Action; 2],
         copy: StackCopy<'_>,
         may_read: bool,
     ) -> (NativeStack, bool) {
         let Some((space, _)) = self.spaces.get_mut(&key) else {
             return (failed(Reason::MapsUnknown), true);
         };
-        let handler = |action| match action {
+        let [old, new] = handlers.map(|action| match action {
             Action::Handler(address) => Some(address),
             _ => None,
-        };
+        });
         let want = Want {
             copy,
-            old: handler(registration.old.action),
-            new: handler(registration.new.action),
+            old,
+            new,
             may_read,
         };
         self.binaries.unwind(&self.proc_root, key.pid, space, &want)

@@ -4,6 +4,8 @@
 //! mod_wsgi and the interpreter are mapped milliseconds later. Until then the process is a
 //! candidate, and is looked at again at growing intervals.
 
+mod uprobes;
+
 use std::{
     collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
@@ -14,7 +16,7 @@ use probe_abi::{
     miss::{Miss, Tally},
     python::UNSUPPORTED,
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::{
     escape,
@@ -25,7 +27,7 @@ use crate::{
         Modules, ProcessKey,
         proc::FileId,
         python_file::PythonFile,
-        scan::{Look, Scanner, UprobeTarget},
+        scan::{Look, Scanner},
     },
     python::{Version, reading::Reading},
 };
@@ -61,6 +63,12 @@ pub(super) struct Watch {
     /// Files whose interpreter was spoken of.
     told: HashSet<FileId>,
     disagreements: Disagreements,
+    /// Processes whose mod_wsgi's intercept cannot be probed, and why.
+    deaf: BTreeMap<ProcessKey, Vec<String>>,
+    deaf_changed: bool,
+    intercepts_before: usize,
+    /// Installed files of mod_wsgi, mapped or not.
+    installed: Vec<FileId>,
 }
 
 /// Interpreters that describe their layout otherwise than the table has it.
@@ -81,6 +89,10 @@ impl Watch {
             candidates: BTreeMap::new(),
             told: HashSet::new(),
             disagreements: Disagreements::default(),
+            deaf: BTreeMap::new(),
+            deaf_changed: false,
+            intercepts_before: 0,
+            installed: Vec::new(),
         };
         watch.probe_installed();
         watch
@@ -93,16 +105,17 @@ impl Watch {
         for target in self.scanner.installed_pythons() {
             self.probe(&target);
         }
-        for file in self.scanner.installed_httpds() {
-            if let Err(reason) = self.controls.judge_program(file, true) {
-                warn!(%reason, "an installed httpd is not watched before it runs");
-            }
-        }
+        self.probe_installed_httpds();
     }
 
     /// Every process of an httpd, parents first.
     pub(super) fn scan(&mut self) -> Vec<Look> {
-        self.scanner.all()
+        // What was installed meanwhile is known before it runs, too.
+        let installed = self.probe_installed_httpds();
+        let looks = self.scanner.all();
+        self.hear_installed();
+        self.let_go(&looks, &installed);
+        looks
     }
 
     /// Whether a process is still there.
@@ -138,6 +151,8 @@ impl Watch {
         for target in &look.uprobes {
             self.probe(target);
         }
+        self.hear_reloads(look.reload);
+        self.hear_attempts(look.key, &look.intercepts);
         let python = look
             .python
             .as_ref()
@@ -162,29 +177,6 @@ impl Watch {
             tid: pid,
             what: What::Found(Box::new(look.found)),
         })
-    }
-
-    fn probe(&mut self, target: &UprobeTarget) {
-        let python = &target.python;
-        let path = target.path.to_string_lossy();
-        let known = self.interpreter(target.file, &path, python);
-        let file = (target.file.device, target.file.inode);
-        match self
-            .controls
-            .attach(file, &target.open.path(), &target.start, &known)
-        {
-            Ok(true) => {
-                info!(
-                    python = named(python.version),
-                    "watching an interpreter's start"
-                );
-            }
-            Ok(false) => {}
-            Err(reason) => {
-                let file = escape::text(&path);
-                warn!(%file, reason, "an interpreter's start is not watched");
-            }
-        }
     }
 
     /// What the probe is told of an interpreter.
@@ -293,6 +285,8 @@ impl Watch {
         if !httpd {
             return;
         }
+        let reload = self.scanner.reload(key.pid);
+        self.hear_reloads(reload);
         if let Err(reason) = self.controls.watch(key.pid, None) {
             warn!(pid = key.pid, %reason, "failed to watch a new httpd");
         }
@@ -300,6 +294,11 @@ impl Watch {
             self.controls.unwatch(key.pid);
             return;
         }
+        self.look_soon(key);
+    }
+
+    /// Looks at a process again in a moment: it loads its modules, for the first time or anew.
+    pub(super) fn look_soon(&mut self, key: ProcessKey) {
         let now = Moment::now();
         let candidate = Candidate {
             since: now,
@@ -352,6 +351,7 @@ impl Watch {
     /// be another process's.
     pub(super) fn gone(&mut self, key: ProcessKey) {
         self.candidates.remove(&key.pid);
+        self.deaf_changed |= self.deaf.remove(&key).is_some();
     }
 
     /// What stands on every signal of every watched process.

@@ -3,6 +3,7 @@
 //! The agent serves few clients and trusts none of them: a connection has a bounded head, a
 //! bounded time to send it, and there is a bounded number of connections.
 
+pub mod ask;
 mod serve;
 
 use std::{
@@ -24,9 +25,11 @@ use axum::{
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use self::ask::Desk;
 pub use self::serve::serve;
 use super::metrics;
 use crate::{
+    engine::status::{self, Hook},
     escape,
     policy::Finding,
     store::{Query, Store},
@@ -39,6 +42,9 @@ pub struct Shared {
     store: Mutex<Store>,
     /// Why the agent is not ready; `None` once it is.
     waiting: Mutex<Option<String>>,
+    desk: Desk,
+    agent: status::Agent,
+    hooks: Mutex<Vec<Hook>>,
 }
 
 impl Shared {
@@ -50,6 +56,9 @@ impl Shared {
             metrics,
             store: Mutex::new(store),
             waiting: Mutex::new(Some(waiting)),
+            desk: Desk::default(),
+            agent: ask::agent(),
+            hooks: Mutex::default(),
         })
     }
 
@@ -120,6 +129,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/-/ready", get(ready))
         .route("/api/v1/findings", get(findings))
         .route("/api/v1/findings/{id}", get(finding))
+        .route("/api/v1/status", get(ask::status))
+        .route("/api/v1/workers", get(ask::workers))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(shared)

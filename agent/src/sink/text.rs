@@ -11,21 +11,17 @@ use crate::{
     },
 };
 
-const DIM: &str = "2";
-const BOLD: &str = "1";
-const RED: &str = "1;31";
-const YELLOW: &str = "1;33";
-const CYAN: &str = "1;36";
+pub(crate) const DIM: &str = "2";
+pub(crate) const BOLD: &str = "1";
+pub(crate) const RED: &str = "1;31";
+pub(crate) const YELLOW: &str = "1;33";
+pub(crate) const CYAN: &str = "1;36";
 
 /// A finding, with a line break at the end.
 #[must_use]
 pub fn finding(finding: &Finding, colour: bool) -> String {
     let paint = Paint(colour);
-    let grade = match finding.severity {
-        Severity::Critical => paint.with(RED, "critical"),
-        Severity::Warning => paint.with(YELLOW, "warning"),
-        Severity::Notice => paint.with(CYAN, "notice"),
-    };
+    let grade = grade(finding.severity, paint);
     let mut end = format!(" {}", paint.with(BOLD, escape::text(&finding.rule)));
     if !finding.also.is_empty() {
         let _ = write!(end, " (also {})", escape::text(&finding.also.join(", ")));
@@ -52,6 +48,16 @@ pub fn finding(finding: &Finding, colour: bool) -> String {
         }
     }
     out
+}
+
+/// A severity in its colour.
+pub(crate) fn grade(severity: Severity, paint: Paint) -> String {
+    let style = match severity {
+        Severity::Critical => RED,
+        Severity::Warning => YELLOW,
+        Severity::Notice => CYAN,
+    };
+    paint.with(style, severity.name())
 }
 
 /// A line of `trace`, and the stack under it, with a line break at the end.
@@ -81,6 +87,7 @@ fn body(time: &str, grade: &str, evidence: &Evidence, end: &str, paint: Paint) -
     if let Some(blamed) = blame(&evidence.blame) {
         line(&mut out, paint, "blame", &blamed);
     }
+    line(&mut out, paint, "under", &under(evidence));
     stack(&mut out, paint, evidence);
     out
 }
@@ -93,7 +100,11 @@ fn change(change: &ChangeRef) -> String {
 
 fn disposition(side: &DispositionRef) -> String {
     let Some(owner) = &side.owner else {
-        return escape::text(&side.kind).to_string();
+        return match &side.symbol {
+            // What a blocked call wanted: another object than a function, by its type.
+            Some(symbol) => format!("{} {}", escape::text(&side.kind), escape::text(symbol)),
+            None => escape::text(&side.kind).to_string(),
+        };
     };
     // The path is in the JSON; here the line would become longer than it is clear.
     let name = owner.rsplit('/').next().unwrap_or(owner);
@@ -123,7 +134,28 @@ fn worker(worker: &WorkerRef) -> String {
     out
 }
 
-fn blame(blame: &Blame) -> Option<String> {
+/// Which application, and under which restriction.
+fn under(evidence: &Evidence) -> String {
+    let server = &evidence.server;
+    let mut out = format!(
+        "WSGIRestrictSignal {} ({})",
+        escape::text(&server.restrict_signal),
+        escape::text(&server.restrict_signal_from)
+    );
+    if let Some(group) = &evidence.application.group {
+        let _ = write!(out, ", application {}", escape::text(group));
+    }
+    if let Some(script) = &evidence.application.script {
+        let _ = write!(out, ", script {}", escape::text(script));
+    }
+    if evidence.source != "probe" {
+        let _ = write!(out, ", told by the {}", escape::text(&evidence.source));
+    }
+    out
+}
+
+/// Who did it: the Python code, and the library through which.
+pub(crate) fn blame(blame: &Blame) -> Option<String> {
     let mut out = String::new();
     if let Some(file) = &blame.file {
         let frame = Frame {
@@ -192,10 +224,10 @@ fn line(out: &mut String, paint: Paint, name: &str, what: &dyn fmt::Display) {
 
 /// Colours, where the reader is a terminal.
 #[derive(Clone, Copy)]
-struct Paint(bool);
+pub(crate) struct Paint(pub(crate) bool);
 
 impl Paint {
-    fn with(self, style: &str, what: impl fmt::Display) -> String {
+    pub(crate) fn with(self, style: &str, what: impl fmt::Display) -> String {
         if self.0 {
             format!("\u{1b}[{style}m{what}\u{1b}[0m")
         } else {
@@ -221,6 +253,8 @@ mod tests {
             "2026-01-31T12:00:00.000000Z critical SIGTERM mod_wsgi.so → libpython3.11.so.1.0 \
              apache2 daemon demo pid 42 tid 43 reserved-signal (also restricted-registration) ×3\n  \
              blame Billing.reload_on_hangup (/srv/app/billing.py:42)\n  \
+             under WSGIRestrictSignal on (default), application demo|/billing, \
+             script /srv/app/billing.wsgi\n  \
              at signal (/usr/lib/python3.11/signal.py:56)\n  \
              at Billing.reload_on_hangup (/srv/app/billing.py:42)\n  \
              what SIGTERM, by which the server stops this worker, was taken.\n  \
@@ -253,7 +287,8 @@ mod tests {
             trace_line(&line, false),
             "2026-01-31T12:00:00.000000Z application SIGTERM default → libpython3.11.so.1.0 \
              (contested) (failed) apache2 daemon pid 42 (7 inside) tid 43\n  \
-             blame /opt/libjvm.so\n  at f (x.py)\n  … 2 outer frames are not shown\n  \
+             blame /opt/libjvm.so\n  under WSGIRestrictSignal on (default), \
+             application demo|/billing, script /srv/app/billing.wsgi\n  at f (x.py)\n  … 2 outer frames are not shown\n  \
              stack truncated\n"
         );
     }
@@ -282,7 +317,7 @@ mod tests {
             native("libpreload.so", None, "application", 2),
         ];
         let shown = trace_line(&line, false);
-        let (_, stack) = shown.split_once("billing.py:42)\n").expect("the blame");
+        let (_, stack) = shown.split_once("billing.wsgi\n").expect("the blame");
         assert_eq!(
             stack,
             "  at libcurl.so.4!multi_perform+0x1f\n  \
@@ -334,7 +369,7 @@ mod tests {
         }
         let text = finding(&shown, false);
         assert!(text.lines().all(is_quiet), "{text:?}");
-        // Head, blame, three frames, states of the stacks, message, remedy.
-        assert_eq!(text.lines().count(), 9);
+        // Head, blame, restriction, three frames, states of the stacks, message, remedy.
+        assert_eq!(text.lines().count(), 10);
     }
 }

@@ -1,7 +1,8 @@
 """The application of `cargo xtask bench`: calls into C from a stack of exactly `frames` frames.
 
 `/toggle/1500/20` changes SIGUSR2 1,500 times from a stack of 20 frames, `/repeat/…` sets SIGPIPE
-to what it is, `/deep/30/20/50` is like the first with 50 frames of C below. The answer is one line
+to what it is, `/deep/30/20/50` is like the first with 50 frames of C below, `/attempt/…` calls
+`signal.signal`, which mod_wsgi blocks. The answer is one line
 of JSON.
 
 Every frame has a code object and a file name of its own, as in an application with a framework
@@ -14,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import time
 import types
 
 import mod_wsgi
@@ -21,11 +23,26 @@ import mod_wsgi
 HERE = os.path.dirname(os.path.abspath(__file__))
 # PyDLL keeps the interpreter lock: nothing but the calls is in the time.
 LIBRARY = ctypes.PyDLL(os.path.join(HERE, "libbench.so"))
+
+
+def on_alarm(number, frame):
+    """Never called: mod_wsgi blocks its registration."""
+
+
+def attempt(number, calls):
+    """From Python, because the intercept is a Python object; nanoseconds in all."""
+    begin = time.thread_time_ns()
+    for _ in range(calls):
+        signal.signal(number, on_alarm)
+    return time.thread_time_ns() - begin
+
+
 KINDS = {
     "toggle": (LIBRARY.bench_toggle, signal.SIGUSR2),
     "repeat": (LIBRARY.bench_repeat, signal.SIGPIPE),
+    "attempt": (attempt, signal.SIGALRM),
 }
-for function, _number in KINDS.values():
+for function in (LIBRARY.bench_toggle, LIBRARY.bench_repeat):
     function.argtypes = [ctypes.c_int, ctypes.c_int]
     function.restype = ctypes.c_longlong
 LIBRARY.bench_deep.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int]

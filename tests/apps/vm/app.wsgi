@@ -1,10 +1,12 @@
-"""Makes one registration that mod_wsgi does not see, below frames of several kinds.
+"""Makes one registration that mod_wsgi does not see, and tries one that it blocks, below frames of
+several kinds.
 
 Tells from where, as the interpreter itself sees it: what sigblame says is compared with that.
 """
 
 import ctypes
 import json
+import signal
 import sys
 import traceback
 
@@ -33,10 +35,14 @@ class Reports:
     def start(self, handler):
         def take():
             # On one line, so that both are called from the same one.
-            told = stack(); LIBC.signal(SIGUSR2, handler)
-            return told
+            registered = stack(); LIBC.signal(SIGUSR2, handler)
+            blocked = stack(); signal.signal(signal.SIGALRM, self.on_alarm)
+            return {"registered": registered, "blocked": blocked}
 
         return self.call(take)
+
+    def on_alarm(self, number, frame):
+        """Never called: mod_wsgi blocks its registration."""
 
     @staticmethod
     def call(function):

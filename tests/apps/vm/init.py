@@ -69,9 +69,9 @@ def text_of(path):
         return ""
 
 
-def lines_of(path, least):
+def lines_of(path, least, signal_name="SIGUSR2"):
     """The trace's lines about the application's signal, once there are so many."""
-    lines = [line for line in text_of(path).split("\n")[:-1] if '"SIGUSR2"' in line]
+    lines = [line for line in text_of(path).split("\n")[:-1] if f'"{signal_name}"' in line]
     return lines if len(lines) >= least else None
 
 
@@ -107,7 +107,7 @@ def trace(rung):
     with open(output, "w") as out, open(errors, "w") as err:
         tracer = subprocess.Popen(command, stdout=out, stderr=err)
     server = None
-    expected, problem = [], None
+    expected, blocked, problem = [], [], None
     try:
         wait_for(
             "the trace to begin",
@@ -115,9 +115,14 @@ def trace(rung):
         )
         server = subprocess.Popen(["apache2", "-f", "/srv/vm/httpd.conf", "-DFOREGROUND"])
         for count in range(1, TRIES + 1):
-            expected.append(wait_for("httpd to answer", ask))
-            lines = wait_for("the trace's line", lambda: lines_of(output, count))
-            if json.loads(lines[-1])["native"]["result"] == "complete":
+            answer = wait_for("httpd to answer", ask)
+            expected.append(answer["registered"])
+            blocked.append(answer["blocked"])
+            lines = [
+                wait_for(f"the trace's line about {name}", lambda: lines_of(output, count, name))
+                for name in ("SIGUSR2", "SIGALRM")
+            ]
+            if all(json.loads(last)["native"]["result"] == "complete" for *_, last in lines):
                 break
             time.sleep(PAUSE)
     except Exception:
@@ -133,8 +138,52 @@ def trace(rung):
         expected=expected,
         problem=problem,
         lines=lines_of(output, 0),
+        blocked=blocked,
+        attempts=lines_of(output, 0, "SIGALRM"),
         errors=text_of(errors),
         server=text_of("/run/httpd/error.log") if problem else "",
+    )
+
+
+def reload():
+    """Starts the server and restarts it, and tells what the agent heard."""
+    capture, log = "/run/capture.jsonl", "/run/run.err"
+    command = [AGENT, "run", "--capture", capture, "--web.listen-address", "127.0.0.1:9749"]
+    with open(log, "w") as err:
+        agent = subprocess.Popen(command, stdout=err, stderr=err)
+    server, problem = None, None
+
+    def resumed():
+        return text_of("/run/httpd/error.log").count("resuming normal operations")
+
+    def ready():
+        try:
+            return urllib.request.urlopen("http://127.0.0.1:9749/-/ready", timeout=PATIENCE)
+        except OSError:
+            return None
+
+    try:
+        wait_for("the agent to be ready", ready)
+        before = resumed()
+        server = subprocess.Popen(["apache2", "-f", "/srv/vm/httpd.conf", "-DFOREGROUND"])
+        wait_for("httpd to answer", ask)
+        server.send_signal(signal.SIGUSR1)
+        wait_for("httpd to restart", lambda: resumed() == before + 2)
+        wait_for("httpd to answer again", ask)
+    except Exception:
+        problem = traceback.format_exc()
+    finally:
+        if server:
+            end(server)
+        code = end(agent)
+    records = [line for line in text_of(capture).split("\n") if line.startswith('{"record"')]
+    tell(
+        "reload",
+        code=code,
+        problem=problem,
+        server=server and server.pid,
+        records=[json.loads(line)["record"] for line in records],
+        errors=text_of(log),
     )
 
 
@@ -149,6 +198,7 @@ def main():
     for rung in RUNGS:
         doctor(rung)
         trace(rung)
+    reload()
     tell("end")
 
 

@@ -25,6 +25,7 @@ type Thread = (u64, u64);
 
 /// The two sides, and where they differ.
 pub(super) struct Report<'a> {
+    all: &'a [Value],
     lines: BTreeMap<Thread, Vec<&'a Value>>,
     visits: Vec<Visit>,
     compared: usize,
@@ -46,6 +47,7 @@ impl<'a> Report<'a> {
             }
         }
         Self {
+            all: lines,
             lines: by_thread,
             visits,
             compared: 0,
@@ -74,9 +76,11 @@ impl<'a> Report<'a> {
                 let mut paths: Vec<&str> = calls.iter().map(|(visit, _)| &*visit.path).collect();
                 paths.dedup();
                 self.different.push(format!(
-                    "{} calls and {} lines of process and thread {thread:?}: {paths:?}",
+                    "{} calls and {} lines of process and thread {thread:?}: {paths:?}; what is \
+                     told of it as not the application's: {:#?}",
                     calls.len(),
-                    lines.len()
+                    lines.len(),
+                    self.others(thread)
                 ));
                 continue;
             }
@@ -94,6 +98,17 @@ impl<'a> Report<'a> {
                 lines[0]
             ));
         }
+    }
+
+    /// What was told of a thread's calls, but as somebody else's.
+    fn others(&self, (process, thread): Thread) -> Vec<&Value> {
+        let is_others = |line: &&Value| {
+            line["origin"] != "application"
+                && line["signal"]["number"] == 12
+                && line["worker"]["pid"] == process
+                && line["thread"]["tid"] == thread
+        };
+        self.all.iter().filter(is_others).collect()
     }
 
     /// Fails when anything is different, or when there are fewer calls than `least`.

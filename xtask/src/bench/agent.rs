@@ -165,6 +165,15 @@ impl Agent {
         Ok(())
     }
 
+    /// Blocked attempts that it has counted.
+    pub(super) fn attempts(&self) -> Result<u64> {
+        Ok(sum(
+            &self.metrics()?,
+            "sigblame_events_total",
+            &["kind=\"attempt\""],
+        ))
+    }
+
     /// Which rung the registration hook is on.
     pub(super) fn rung(&self) -> Result<String> {
         let text = self.metrics()?;

@@ -5,6 +5,7 @@
 
 use std::{
     fs::{self, File},
+    path::PathBuf,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use sigblame_tests::{process::Scoped, scratch::Scratch, wait_for};
 
-use super::{MARKS, server::Worker};
+use super::{MARKS, attempt, server::Worker};
 use crate::stop;
 
 /// How long it may take to attach, and to print what it has seen.
@@ -21,9 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
 /// What each line that stands for an event begins with.
 const EVENT: &str = "event ";
+/// And each that stands for a blocked attempt.
+const ATTEMPT: &str = "attempt ";
 
 /// Both ends of the call with a stash between them, as sigblame's lower rung has them.
-fn script(pid: u32) -> String {
+fn script(pid: u32, (module, function): &(PathBuf, u64)) -> String {
+    let module = module.display();
     format!(
         r#"
 tracepoint:syscalls:sys_enter_rt_sigaction
@@ -39,6 +43,13 @@ tracepoint:syscalls:sys_exit_rt_sigaction
         ustack(perf, 20));
     delete(@signal[tid]);
     delete(@handler[tid]);
+}}
+uprobe:{module}:{function:#x}
+/pid == {pid}/
+{{
+    $items = uptr(arg1) + 24;
+    printf("{ATTEMPT}%d %d %d %lx %s\n", pid, tid, *(uint32 *)(*(uint64 *)$items + 24),
+        *(uint64 *)($items + 8), ustack(perf, 20));
 }}
 "#
     )
@@ -56,12 +67,13 @@ impl Bpftrace {
         let scratch = Scratch::new("bench")?;
         let output = File::create(scratch.path().join("output"))
             .context("failed to make the file for bpftrace's output")?;
+        let script = script(worker.pid, &attempt::function(worker.pid)?);
         let begin = Instant::now();
         let process = Scoped::spawn(
             Command::new("bpftrace")
                 // Looked up for each event anew, names take it milliseconds.
                 .env("BPFTRACE_NO_USER_SYMBOLS", "1")
-                .args(["-q", "-B", "line", "-e", &script(worker.pid)])
+                .args(["-q", "-B", "line", "-e", &script])
                 .stdin(Stdio::null())
                 .stdout(output.try_clone()?)
                 .stderr(output),
@@ -98,7 +110,11 @@ impl Bpftrace {
     }
 
     pub(super) fn seen(&self) -> Result<u64> {
-        Ok(count(&self.output()?))
+        Ok(count(&self.output()?, EVENT))
+    }
+
+    pub(super) fn attempts(&self) -> Result<u64> {
+        Ok(count(&self.output()?, ATTEMPT))
     }
 
     pub(super) fn check(&self, before: u64, events: u32) -> Result<()> {
@@ -131,7 +147,7 @@ impl Bpftrace {
     }
 }
 
-fn count(output: &str) -> u64 {
-    let events = output.lines().filter(|line| line.starts_with(EVENT));
+fn count(output: &str, kind: &str) -> u64 {
+    let events = output.lines().filter(|line| line.starts_with(kind));
     events.map(|_| 1).sum()
 }

@@ -28,7 +28,7 @@ pub(super) struct Report {
 /// A row of the first table: what costs, and where it stands in a turn.
 type Row = (&'static str, &'static str, fn(&Turn) -> f64);
 
-const ROWS: [Row; 3] = [
+const ROWS: [Row; 4] = [
     ("unwatched", "rt_sigaction, process not watched", |turn| {
         turn.unwatched
     }),
@@ -37,6 +37,9 @@ const ROWS: [Row; 3] = [
     }),
     ("watched", "rt_sigaction, watched, Python stack", |turn| {
         turn.watched
+    }),
+    ("blocked", "signal.signal, blocked by mod_wsgi", |turn| {
+        turn.blocked
     }),
 ];
 
@@ -181,7 +184,9 @@ impl fmt::Display for Report {
              {EVENTS} calls from C in an\nhttpd worker with {FRAMES} Python frames, each in a file \
              of its own. sigblame records every frame with file, name\nand line, and each of its \
              records was counted and complete. bpftrace has the same filter and a stash between\n\
-             entry and exit, but cannot read Python frames: it gives up to 20 native addresses only.",
+             entry and exit, but cannot read Python frames: it gives up to 20 native addresses only.\n\
+             Blocked: calls from Python, which mod_wsgi itself logs with the caller's stack; each tool \
+             has one uprobe.",
             self.calls
         )?;
         f.write_str(&depth::table(|tool| self.depths(tool))?)?;

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use sigblame_tests::wait_for;
 
 use super::{agent::Agent, bpftrace::Bpftrace, server::Worker};
+use crate::stop;
+
+/// How long a tool may take to count what it has seen.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What may be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +75,31 @@ impl Attached {
             Self::Sigblame(agent) => agent.check_seen(before, events),
             Self::Bpftrace(bpftrace) => bpftrace.check(before, events),
         }
+    }
+
+    /// How many of the worker's blocked attempts the tool has seen.
+    pub(super) fn attempts(&self) -> Result<u64> {
+        match self {
+            Self::Nothing => Ok(0),
+            Self::Sigblame(agent) => agent.attempts(),
+            Self::Bpftrace(bpftrace) => bpftrace.attempts(),
+        }
+    }
+
+    /// Waits until the tool has seen `events` blocked attempts more than `before`.
+    pub(super) fn check_attempts(&self, before: u64, events: u32) -> Result<()> {
+        let expected = before + u64::from(events);
+        let enough = || stop::asked() || self.attempts().is_ok_and(|seen| seen >= expected);
+        if let Self::Nothing = self {
+            return Ok(());
+        }
+        wait_for(PATIENCE, || enough().then_some(()));
+        stop::check()?;
+        let seen = self.attempts()?;
+        if seen != expected {
+            bail!("failed to measure: of {expected} blocked attempts the tool saw {seen}");
+        }
+        Ok(())
     }
 
     /// How long it took until it said that it was ready; bpftrace does not say it.

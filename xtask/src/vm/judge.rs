@@ -1,12 +1,24 @@
 //! What a machine said, held against what it should have said.
 
+use std::mem::offset_of;
+
+use probe_abi::record::{Kind, RawHeader};
 use serde_json::Value;
+
+use crate::record;
 
 /// Each rung of the registration hook, upper first.
 pub(super) const RUNGS: [&str; 2] = ["fexit", "tracepoint"];
 
-/// The modules through which the application's call goes.
-const WAY: [&str; 3] = ["libffi", "libpython", "mod_wsgi"];
+/// A call that the application makes: what it is called here, the module that makes the call, and
+/// others through which it goes.
+type Way = (&'static str, &'static str, &'static [&'static str]);
+
+const REGISTRATION: Way = ("registration", "libc", &["libffi", "libpython", "mod_wsgi"]);
+/// The interpreter calls mod_wsgi's intercept.
+const ATTEMPT: Way = ("blocked attempt", "libpython", &["mod_wsgi"]);
+/// How often a server reads its configuration: twice at its start, and once when it restarts.
+const READINGS: usize = 3;
 
 /// What came of one kernel.
 #[derive(Debug, Default)]
@@ -53,6 +65,10 @@ impl Verdict {
                 Some(line) => verdict.trace(rung, line),
                 None => verdict.fault(rung, "the trace was not heard"),
             }
+        }
+        match named("reload") {
+            Some(line) => verdict.reload(line),
+            None => verdict.fault("reload", "it was not heard"),
         }
         if named("end").is_none() {
             verdict.faults.push("it did not reach its end".to_owned());
@@ -142,30 +158,70 @@ impl Verdict {
         {
             self.fault(rung, warning);
         }
-        let told: Vec<Value> = line["lines"]
+        self.calls(rung, REGISTRATION, [&line["lines"], &line["expected"]]);
+        self.calls(rung, ATTEMPT, [&line["attempts"], &line["blocked"]]);
+    }
+
+    /// The calls of one kind: what was told of them, and what the interpreter itself has.
+    fn calls(&mut self, rung: &str, way: Way, [told, expected]: [&Value; 2]) {
+        let (kind, _, _) = way;
+        let told: Vec<Value> = told
             .as_array()
             .into_iter()
             .flatten()
             .filter_map(|line| serde_json::from_str(text(line)).ok())
             .collect();
-        let expected = line["expected"].as_array().cloned().unwrap_or_default();
+        let expected = expected.as_array().cloned().unwrap_or_default();
         if told.len() != expected.len() {
             let (told, expected) = (told.len(), expected.len());
-            self.fault(rung, &format!("{expected} registrations, {told} were told"));
+            self.fault(rung, &format!("{expected} {kind}s, {told} were told"));
         }
         for (number, (event, expected)) in (1..).zip(told.iter().zip(&expected)) {
-            self.python(rung, number, event, expected);
+            self.python(rung, event, expected);
+            // As the application does it.
+            let wanted = match (way == ATTEMPT, number % 2) {
+                (true, _) => "handler",
+                (false, 1) => "ignore",
+                (false, _) => "default",
+            };
+            let new = &event["change"]["new"];
+            if new["kind"] != wanted {
+                self.fault(rung, &format!("the new handler is {new}, not {wanted}"));
+            }
         }
         // The first ones may have come before the agent had read every file.
         let Some(event) = told.last() else {
-            return self.fault(rung, "nothing was told");
+            return self.fault(rung, &format!("no {kind} was told"));
         };
-        self.native(rung, &event["native"]);
-        self.stacks.push(stack(rung, told.len(), event));
+        self.native(rung, way, &event["native"]);
+        self.stacks.push(stack(rung, kind, told.len(), event));
+    }
+
+    /// The server's readings of its configuration, among all records of the ring that are kept as
+    /// they are.
+    fn reload(&mut self, line: &Value) {
+        if let Some(problem) = line["problem"].as_str() {
+            let errors = text(&line["errors"]);
+            return self.fault("reload", &format!("{problem}\n{errors}"));
+        }
+        let records = line["records"].as_array().into_iter().flatten();
+        let is_reading = |record: &&Value| {
+            let number = |at, size| record::number(text(record), at, size);
+            number(offset_of!(RawHeader, kind), 2) == Some(Kind::RELOAD.0.into())
+                && number(offset_of!(RawHeader, tgid), 4) == line["server"].as_u64()
+        };
+        let readings = records.filter(is_reading).count();
+        if line["code"] != 0 || readings != READINGS {
+            let what = format!(
+                "{readings} readings of a configuration were heard, not {READINGS}: {}",
+                text(&line["errors"])
+            );
+            self.fault("reload", &what);
+        }
     }
 
     /// Frame by frame as the interpreter itself has it.
-    fn python(&mut self, rung: &str, number: u64, event: &Value, expected: &Value) {
+    fn python(&mut self, rung: &str, event: &Value, expected: &Value) {
         let python = &event["python"];
         let result = &python["result"];
         if result != "complete" {
@@ -178,16 +234,10 @@ impl Verdict {
                 format!("the stack is\n{frames:#}\nand the interpreter's own is\n{expected:#}");
             self.fault(rung, &what);
         }
-        // As the application does it.
-        let kind = if number % 2 == 1 { "ignore" } else { "default" };
-        let new = &event["change"]["new"];
-        if new["kind"] != kind {
-            self.fault(rung, &format!("the new handler is {new}, not {kind}"));
-        }
     }
 
-    /// From the C library's `signal` through ctypes and the interpreter to the thread's beginning.
-    fn native(&mut self, rung: &str, native: &Value) {
+    /// From where the call was made through the interpreter to the thread's beginning.
+    fn native(&mut self, rung: &str, (kind, first, others): Way, native: &Value) {
         let frames = native["frames"].as_array();
         let modules: Vec<&str> = frames
             .into_iter()
@@ -196,18 +246,19 @@ impl Verdict {
             .collect();
         let through = |name: &str| modules.iter().any(|module| module.contains(name));
         let whole = native["result"] == "complete"
-            && modules.first().is_some_and(|m| m.contains("libc"))
-            && WAY.iter().all(|name| through(name));
+            && modules.first().is_some_and(|module| module.contains(first))
+            && others.iter().all(|name| through(name));
         if !whole {
-            self.fault(rung, &format!("the native stack is {native:#}"));
+            let what = format!("the native stack of a {kind} is {native:#}");
+            self.fault(rung, &what);
         }
     }
 }
 
-fn stack(rung: &str, number: usize, event: &Value) -> String {
+fn stack(rung: &str, kind: &str, number: usize, event: &Value) -> String {
     let python = &event["python"];
     let mut shown = format!(
-        "{rung}: {} in CPython {}, {}, registration {number}",
+        "{rung}: {} in CPython {}, {}, {kind} {number}",
         text(&event["signal"]["name"]),
         text(&python["version"]),
         text(&python["result"])

@@ -5,7 +5,7 @@ use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 
 use super::*;
 use crate::{
-    event::{Frame, PythonStack, StackResult, testing::encode},
+    event::{Attempt, Frame, PythonStack, Source, StackResult, Wanted, testing::encode},
     python::Version,
 };
 
@@ -79,6 +79,24 @@ fn python_stack() -> impl Strategy<Value = PythonStack> {
     )
 }
 
+fn wanted() -> impl Strategy<Value = Wanted> {
+    let line = option::of(1..=u32::MAX);
+    let function = (".{0,20}…?", line, ".{0,20}…?").prop_map(|(file, line, function)| Frame {
+        file,
+        line,
+        function,
+    });
+    // The longest names that are whole and that are cut, within a character or behind one.
+    let name = prop_oneof!["[a-zé]{0,31}", "[a-z]{62}", "[a-z]{60}é…", "[a-z]{60,63}…"];
+    prop_oneof![
+        Just(Wanted::Unknown),
+        Just(Wanted::Default),
+        Just(Wanted::Ignore),
+        function.prop_map(Wanted::Function),
+        name.prop_map(Wanted::Object),
+    ]
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let key = || {
         (any::<u32>(), 0..u64::MAX / 10_000_000).prop_map(|(pid, start)| ProcessKey { pid, start })
@@ -100,8 +118,23 @@ fn event() -> impl Strategy<Value = Event> {
                 native: NativeStack::default(),
             }))
         });
+    let attempt = (any::<i64>(), wanted(), any::<u64>(), python_stack()).prop_map(
+        |(number, handler, folded, python)| {
+            What::Attempted(Box::new(Attempt {
+                signal: u32::try_from(number).ok().and_then(Signal::new),
+                number,
+                handler,
+                folded,
+                python,
+                native: NativeStack::default(),
+                source: Source::Probe,
+            }))
+        },
+    );
     let what = prop_oneof![
         4 => registration,
+        4 => attempt,
+        1 => Just(What::Reloads),
         1 => (key(), any::<bool>())
             .prop_map(|(child, shares_handlers)| What::Forked { child, shares_handlers }),
         1 => any::<(u64, u32, u32)>().prop_map(|(inode, device, generation)| What::Executed {
@@ -152,7 +185,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_decode_or_err(mut bytes in vec(any::<u8>(), 0..600), kind in 0..6u16) {
+    fn any_bytes_decode_or_err(mut bytes in vec(any::<u8>(), 0..600), kind in 0..8u16) {
         let _ = decode(&bytes);
         // Random bytes seldom get past the header.
         if bytes.len() >= 48 {

@@ -39,6 +39,33 @@ pub(super) fn decode(raw: &RawStack, bytes: &[u8]) -> Result<PythonStack, Decode
     })
 }
 
+/// Decodes a function's code, which is written as a frame that is at no instruction: the line is
+/// where the function begins.
+pub(super) fn function(bytes: &[u8]) -> Result<Frame, DecodeError> {
+    let (mut frames, _) = frames(1, bytes, None)?;
+    let (raw, _) = RawFrame::read_from_prefix(bytes).map_err(|_| overrun(0, 1, bytes))?;
+    let flags = raw.flags & !(RawFrame::FILE_CUT | RawFrame::NAME_CUT);
+    match frames.pop() {
+        Some(frame) if flags == 0 && raw.table_size == 0 => Ok(Frame {
+            line: (raw.first_line != 0).then_some(raw.first_line),
+            ..frame
+        }),
+        _ => Err(DecodeError::FrameContradiction {
+            frame: 0,
+            flags: raw.flags,
+        }),
+    }
+}
+
+fn overrun(frame: u32, frames: u32, bytes: &[u8]) -> DecodeError {
+    DecodeError::FramesOverrun {
+        frame,
+        frames,
+        needed: size_of::<RawFrame>(),
+        left: bytes.len(),
+    }
+}
+
 /// What a frame's code object says; the next frame may refer to it.
 #[derive(Clone)]
 struct Code<'a> {

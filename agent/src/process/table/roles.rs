@@ -1,12 +1,12 @@
 //! Which part a process plays, as far as it shows later than at its birth. Pure.
 
-use super::Table;
+use super::{Process, Table};
 use crate::{
     event::Signal,
     process::{
         ModuleKind, ProcessKey, Role,
         origin::{self, Owner},
-        server::ServerId,
+        server::{Server, ServerId},
     },
 };
 
@@ -53,11 +53,35 @@ impl Table {
         }
     }
 
-    /// Tells embedded workers from daemons by who owns SIGTERM.
+    /// Tells service scripts from other daemons: their group has `threads=0`.
+    pub(super) fn tell_service_scripts(&mut self, server: ServerId) {
+        let Some(server) = self.servers.get(server) else {
+            return;
+        };
+        for process in self.processes.values_mut() {
+            if process.server == server.id && process.role.is_daemon() {
+                process.role = daemon_role(process, server);
+            }
+        }
+    }
+
+    /// Tells embedded workers from daemons by their socket, and by who owns SIGTERM.
     pub(super) fn update_role(&mut self, key: ProcessKey) {
+        let Some(server) = self.get(key).map(|process| process.server) else {
+            return;
+        };
+        let server = self.servers.get(server).cloned();
         let Some(process) = self.get_mut(key) else {
             return;
         };
+        let daemon = |process: &Process| match &server {
+            Some(server) => daemon_role(process, server),
+            None => Role::Daemon,
+        };
+        let has_socket = process.found.as_ref().is_some_and(|f| f.daemon.is_some());
+        if has_socket && matches!(process.role, Role::Embedded | Role::Daemon) {
+            process.role = daemon(process);
+        }
         let term = process.dispositions[Signal::TERM.index()].action;
         let Some(Owner::Module { kind, .. }) = origin::owner(&process.modules, false, term) else {
             return;
@@ -69,11 +93,25 @@ impl Table {
         if matches!(process.role, Role::Embedded | Role::Daemon) {
             process.role = match kind {
                 // `wsgi_start_process` takes SIGTERM in each daemon (mod_wsgi 4.x to 6.x).
-                ModuleKind::ModWsgi => Role::Daemon,
+                ModuleKind::ModWsgi => daemon(process),
                 // A helper process of another module: mod_cgid's daemon takes SIGTERM, too.
                 ModuleKind::HttpdPart => Role::Child,
                 _ => process.role,
             };
         }
+    }
+}
+
+/// A daemon, or a service script: `threads=0`, which never takes requests and is never restricted.
+fn daemon_role(process: &Process, server: &Server) -> Role {
+    let configuration = server.configuration(process.generation);
+    let name = process.daemon_group(configuration);
+    let group = configuration
+        .zip(name)
+        .and_then(|(configuration, name)| configuration.daemon(&name));
+    if group.is_some_and(|group| group.threads == 0) {
+        Role::ServiceScript
+    } else {
+        Role::Daemon
     }
 }

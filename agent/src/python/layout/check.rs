@@ -21,7 +21,7 @@ type Fields<'a> = &'a [(&'static str, u32, u32)];
 /// The name of the first that is not.
 pub fn check(raw: &RawLayout) -> Result<(), &'static str> {
     let instruction = if raw.instruction_unit == 0 { 8 } else { 4 };
-    let all: [(u32, u32, Fields<'_>); 6] = [
+    let all: [(u32, u32, Fields<'_>); 10] = [
         (
             FAR,
             FAR,
@@ -84,6 +84,32 @@ pub fn check(raw: &RawLayout) -> Result<(), &'static str> {
                 ("bytes_data", raw.bytes_data, 1),
             ],
         ),
+        (
+            FAR,
+            FAR,
+            &[
+                ("object_type", raw.object_type, 8),
+                ("type_name", raw.type_name, 8),
+                ("type_flags", raw.type_flags, 8),
+            ],
+        ),
+        (
+            FAR,
+            FAR,
+            &[
+                ("tuple_size", raw.tuple_size, 8),
+                ("tuple_items", raw.tuple_items, 8),
+            ],
+        ),
+        (
+            FAR,
+            FAR,
+            &[
+                ("integer_tag", raw.integer_tag, 8),
+                ("integer_digits", raw.integer_digits, 4),
+            ],
+        ),
+        (FAR, FAR, &[("function_code", raw.function_code, 8)]),
     ];
     for (size, most, fields) in all {
         if size > most {
@@ -137,6 +163,14 @@ fn required(raw: &RawLayout) -> Result<(), &'static str> {
         ("text_state", raw.text_state),
         ("bytes_size", raw.bytes_size),
         ("bytes_data", raw.bytes_data),
+        ("object_type", raw.object_type),
+        ("type_name", raw.type_name),
+        ("type_flags", raw.type_flags),
+        ("tuple_size", raw.tuple_size),
+        ("tuple_items", raw.tuple_items),
+        ("integer_tag", raw.integer_tag),
+        ("integer_digits", raw.integer_digits),
+        ("function_code", raw.function_code),
     ];
     // Where the frame holds an address, the bytecode's is needed, too.
     let pointer = raw.instruction_unit == 0;

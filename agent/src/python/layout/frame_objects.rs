@@ -67,6 +67,24 @@ pub(super) const CPYTHON_3_6: Row = Row {
         // Include/object.h and Include/bytesobject.h, PyBytesObject.
         bytes_size: 16,
         bytes_data: 32,
+
+        // Include/object.h, PyObject and PyTypeObject.
+        object_type: 8,
+        type_name: 24,
+        type_flags: 168,
+
+        // Include/tupleobject.h, PyTupleObject.
+        tuple_size: 16,
+        tuple_items: 24,
+
+        // Include/longintrepr.h, PyLongObject.
+        integer_tag: 16,
+        integer_shift: 0,
+        integer_digits: 24,
+        integer_bits: 30,
+
+        // Include/funcobject.h, PyFunctionObject.
+        function_code: 16,
     },
 };
 
@@ -133,6 +151,8 @@ pub(super) const CPYTHON_3_10: Row = Row {
         frame_instruction: 96,
         frame_size: 100,
         instruction_unit: 2,
+        // Behind the globals, the builtins and both names, so that a constructor can be one struct.
+        function_code: 48,
         ..CPYTHON_3_9.raw
     },
 };

@@ -29,6 +29,15 @@ pub(super) const CPYTHON_3_13: Row = Row {
 
         bytes_size: 32,
         bytes_data: 48,
+
+        object_type: 24,
+        type_name: 40,
+        type_flags: 184,
+        tuple_size: 32,
+        tuple_items: 40,
+        integer_tag: 32,
+        integer_digits: 40,
+        function_code: 64,
         ..gil::CPYTHON_3_13.raw
     },
 };
@@ -82,6 +91,15 @@ const fn objects_3_14(usual: RawLayout) -> RawLayout {
 
         bytes_size: before.bytes_size,
         bytes_data: before.bytes_data,
+
+        object_type: before.object_type,
+        type_name: before.type_name,
+        type_flags: before.type_flags,
+        tuple_size: before.tuple_size,
+        tuple_items: 48,
+        integer_tag: before.integer_tag,
+        integer_digits: before.integer_digits,
+        function_code: before.function_code,
         ..usual
     }
 }

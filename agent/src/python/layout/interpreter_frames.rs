@@ -89,6 +89,10 @@ pub(super) const CPYTHON_3_12: Row = Row {
         text_ascii: 40,
         text_compact: 56,
         text_data: 56,
+
+        // Include/cpython/longintrepr.h, _PyLongValue: the sign has two bits of its own, and one is
+        // free (from 3.14 on, an immortal integer's).
+        integer_shift: 3,
         ..CPYTHON_3_11.raw
     },
 };
@@ -142,6 +146,9 @@ pub(super) const CPYTHON_3_14: Row = Row {
         // Owner 3 is FRAME_OWNED_BY_INTERPRETER, 4 FRAME_OWNED_BY_CSTACK.
         frame_owner: 74,
         frame_size: 88,
+
+        // `ob_hash` stands before the items (Include/cpython/tupleobject.h).
+        tuple_items: 32,
 
         code_bytecode: 208,
         code_first_traceable: 192,

@@ -16,7 +16,7 @@ fn the_probe_can_use_every_row() {
 #[test]
 fn a_layout_that_the_probe_cannot_use_is_refused() {
     type Change = fn(&mut RawLayout);
-    let changes: [(&str, Change); 14] = [
+    let changes: [(&str, Change); 19] = [
         ("interpreter_next", |l| l.interpreter_next = 1 << 30),
         ("interpreter_threads", |l| {
             l.interpreter_threads = l.interpreter_next
@@ -33,6 +33,11 @@ fn a_layout_that_the_probe_cannot_use_is_refused() {
         ("text_length", |l| l.text_header = 64),
         ("text_ascii", |l| l.text_ascii = 8),
         ("bytes_data", |l| l.bytes_data = l.bytes_size),
+        ("type_name", |l| l.type_name = l.object_type),
+        ("tuple_items", |l| l.tuple_items = l.tuple_size + 4),
+        ("integer_digits", |l| l.integer_digits = l.integer_tag),
+        ("integer_tag", |l| l.integer_tag = ABSENT),
+        ("function_code", |l| l.function_code = 1 << 30),
     ];
     let (_, row) = find(Version::new(3, 14).free_threaded()).expect("a row");
     for (field, change) in changes {

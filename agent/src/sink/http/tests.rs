@@ -13,6 +13,7 @@ use tokio::{
 
 use super::*;
 use crate::{
+    engine::status::sample as state,
     escape::tests::{HOSTILE, is_quiet},
     policy::sample,
     sink::metrics::Metrics,
@@ -142,6 +143,72 @@ async fn readiness_follows_the_agent() {
     assert_eq!(status, 503);
     assert_eq!(body["error"], "sigblame is not ready: the ring is gone");
     assert_eq!(server.ask("GET", "/-/healthy").await.0, 200);
+}
+
+/// The loop's part: it answers until nobody can ask any longer.
+fn answer(server: &Server) {
+    let mut questions = server.shared.questions().unwrap();
+    tokio::spawn(async move {
+        while let Some(question) = questions.recv().await {
+            let _ = question.send(Arc::new(state::snapshot()));
+        }
+    });
+}
+
+#[tokio::test]
+async fn the_status_has_servers_and_hooks_and_the_workers_are_a_list() {
+    let server = start().await;
+    server.shared.set_ready();
+    let hook = state::hook("registration", "fexit", Some("not permitted"));
+    server.shared.hook(hook);
+    answer(&server);
+    let (status, body) = server.json("/api/v1/status").await;
+    assert_eq!((status, &body["schema"]), (200, &Value::from(1)));
+    assert_eq!(body["agent"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(body["hooks"][0]["mechanism"], "fexit");
+    assert_eq!(body["hooks"][0]["attached"], false);
+    assert_eq!(body["servers"][0]["restrict_signal_from"], "default");
+    assert_eq!(body["workers"], Value::Null, "they have an endpoint");
+    let (status, body) = server.json("/api/v1/workers").await;
+    assert_eq!((status, body.as_object().unwrap().len()), (200, 1));
+    let workers = body["workers"].as_array().unwrap();
+    assert_eq!((workers.len(), &workers[0]["pid"]), (3, &Value::from(43)));
+    let term = &workers[1]["signals"][14];
+    assert_eq!(
+        (&term["name"], &term["kind"]),
+        (&"SIGTERM".into(), &"handler".into())
+    );
+    assert_eq!(term["taken_by"]["id"], "0123456789abcdef");
+}
+
+/// Nobody waits for ever, and nobody is told what is not known.
+#[tokio::test(start_paused = true)]
+async fn who_asks_an_agent_that_cannot_answer_is_told_why() {
+    let server = start().await;
+    let refused = async |sentence: &str| {
+        let (status, body) = server.json("/api/v1/workers").await;
+        assert_eq!((status, &body["error"]), (503, &Value::from(sentence)));
+    };
+    refused("sigblame is not ready: the kernel hooks are not attached yet").await;
+    server.shared.set_ready();
+    let asked = tokio::time::Instant::now();
+    refused("sigblame is too busy to answer within 5 seconds; ask again").await;
+    assert!(asked.elapsed() < Duration::from_secs(6));
+    // The one that was given up still waits in the queue, and is seen to be.
+    let mut questions = server.shared.questions().unwrap();
+    assert!(questions.recv().await.unwrap().is_closed());
+    assert!(server.shared.questions().is_none(), "one loop answers");
+    let all = std::iter::repeat_with(|| server.ask("GET", "/api/v1/status"));
+    let mut waiting: Vec<_> = all.take(200).map(Box::pin).collect();
+    let mut too_many = 0;
+    for asked in &mut waiting {
+        let (status, _, body) = asked.await;
+        assert_eq!(status, 503);
+        too_many += usize::from(body.contains("too many ask"));
+    }
+    assert_eq!(too_many, 200 - 128);
+    drop(questions);
+    refused("sigblame is stopping").await;
 }
 
 #[tokio::test]

@@ -38,9 +38,33 @@ fn doctor(rung: &str, by: &str, cost: u64) -> Value {
 }
 
 fn trace(rung: &str, event: &Value) -> Value {
+    let mut attempt = event.clone();
+    attempt["signal"]["name"] = json!("SIGALRM");
+    attempt["change"]["new"]["kind"] = json!("handler");
+    let native = attempt["native"]["frames"].as_array_mut();
+    native.unwrap().drain(..2);
     json!({
         "what": "trace", "rung": rung, "code": 0, "problem": null, "errors": "",
         "expected": [frames()], "lines": [event.to_string()],
+        "blocked": [frames()], "attempts": [attempt.to_string()],
+    })
+}
+
+/// What process 7 and others did.
+fn reload(readings: &[u32]) -> Value {
+    let record = |kind: Kind, pid: u32| {
+        let mut bytes = [0; size_of::<RawHeader>()];
+        bytes[offset_of!(RawHeader, kind)] = kind.0.to_le_bytes()[0];
+        bytes[offset_of!(RawHeader, tgid)] = pid.to_le_bytes()[0];
+        bytes.map(|byte| format!("{byte:02x}")).concat()
+    };
+    let mut records: Vec<String> = readings
+        .iter()
+        .map(|pid| record(Kind::RELOAD, *pid))
+        .collect();
+    records.push(record(Kind::EXEC, 7));
+    json!({
+        "what": "reload", "code": 0, "problem": null, "server": 7, "records": records, "errors": "",
     })
 }
 
@@ -49,6 +73,7 @@ fn said() -> Vec<Value> {
     for rung in RUNGS {
         lines.extend([doctor(rung, rung, 7), trace(rung, &event())]);
     }
+    lines.push(reload(&[7, 7, 7]));
     lines.push(json!({"what": "end"}));
     lines
 }
@@ -59,7 +84,7 @@ fn a_kernel_that_has_all_has_no_fault() {
     assert_eq!(verdict.faults, Vec::<String>::new());
     assert_eq!(
         (verdict.release.as_str(), verdict.stacks.len()),
-        ("6.1.0", 2)
+        ("6.1.0", 4)
     );
     let costs: Vec<_> = verdict
         .programs
@@ -119,7 +144,18 @@ fn whatever_is_amiss_is_a_fault() {
             changed("/native/frames/1/module", json!("x.so")),
             "the native stack",
         ),
-        (5, json!({"what": "other"}), "it did not reach its end"),
+        (
+            2,
+            {
+                let mut line = trace("fexit", &event());
+                line["attempts"] = json!([]);
+                line
+            },
+            "1 blocked attempts, 0 were told",
+        ),
+        (5, reload(&[7, 7, 8]), "2 readings of a configuration"),
+        (5, json!({"what": "other"}), "reload: it was not heard"),
+        (6, json!({"what": "other"}), "it did not reach its end"),
     ];
     for (place, line, words) in faults {
         let mut lines = said();
