@@ -20,6 +20,7 @@ use probe_abi::{
 use crate::{
     emit,
     maps::{self, Charge, tally},
+    once,
     read::{self, try_user_word, user_half, user_text, user_word},
     scratch::{self, Slot},
     task, walk,
@@ -53,7 +54,7 @@ fn try_intercept(ctx: &ProbeContext) -> Result<(), Miss> {
     let Some(process) = maps::process(tgid) else {
         return Ok(());
     };
-    if maps::is_exempt(process) {
+    if once::is_repeated(ctx) || maps::is_exempt(process) {
         return Ok(());
     }
     let interpreter = RawInterpreter {
