@@ -10,7 +10,7 @@ use std::fs;
 use crate::{
     capture,
     event::{Instant, decode, testing},
-    httpd::error_log,
+    httpd::{self, error_log},
     native,
     process::{facts, sample::Sample},
     python::{debug_offsets, layout, linetable, reading},
@@ -110,6 +110,16 @@ fn error_logs() {
 #[test]
 fn unwind_tables() {
     engine::run("unwind_tables", native::walks(), native::walk_anything);
+}
+
+/// Anybody may have written a part of a server's configuration: `Include` takes it all. The files
+/// are parts of the input, with names that include one another.
+#[test]
+fn configurations() {
+    httpd::fuzzing::check(&httpd::fuzzing::seeds());
+    engine::run("configurations", httpd::fuzzing::seeds(), |bytes| {
+        httpd::fuzzing::check(&[bytes.to_vec()]);
+    });
 }
 
 /// The first byte chooses the table's form, the next eight the instruction.

@@ -22,11 +22,17 @@ pub const BILLING_GROUP: &str = "billing";
 /// What `takeover.c` becomes.
 pub const LIBRARY: &str = "libtakeover.so";
 
+/// The link behind which `billing.py` is.
+pub const IMPORT: &str = "/import/";
+
 /// A link of the site.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// Relative to the mount.
     pub path: &'static str,
+    /// What stands there before anybody clicks: a script whose process and application group are
+    /// both given is imported when a process starts (`wsgi_hook_child_init`, mod_wsgi 4.7 to 6.1).
+    pub at_start: &'static [(&'static str, &'static str)],
     /// Under `WSGIRestrictSignal On`: the signals taken, each with the rule that says most.
     pub findings: &'static [(&'static str, &'static str)],
     /// The signals that it gives back. Findings of an earlier route, or its own, are then resolved.
@@ -40,19 +46,30 @@ const fn route(
 ) -> Route {
     Route {
         path,
+        at_start: &[],
         findings,
         restores,
     }
 }
 
 const RESTRICTED: &str = "restricted-registration";
+const BLOCKED: &str = "blocked-attempt";
 const CRASHES: &[&str] = &["SIGBUS", "SIGILL", "SIGFPE", "SIGABRT", "SIGSEGV"];
 
 /// Every link, in the page's order. Clicked in this order each finding opens once.
 pub const ROUTES: &[Route] = &[
     route("/clean/", &[], &[]),
     // Swallowed by mod_wsgi: no system call, so no registration.
-    route("/import/", &[], &[]),
+    Route {
+        path: IMPORT,
+        at_start: &[
+            ("SIGHUP", BLOCKED),
+            ("SIGTERM", BLOCKED),
+            ("SIGUSR1", BLOCKED),
+        ],
+        findings: &[],
+        restores: &[],
+    },
     route("/library/", &[("SIGTERM", "reserved-signal")], &[]),
     route("/ctypes/", &[("SIGPIPE", "sigpipe-not-ignored")], &[]),
     route("/ctypes/restore", &[], &["SIGPIPE"]),
@@ -95,24 +112,41 @@ pub fn start(mpm: Mpm) -> Result<Httpd> {
 /// # Errors
 /// When httpd, mod_wsgi or a C compiler is missing.
 pub fn builder(mpm: Mpm) -> Result<Builder> {
+    let daemon = Place::daemon(PROCESS_GROUP, BILLING_GROUP);
+    let billing = |builder: Builder, mount: &str, place: &Place| {
+        builder.script(&format!("{mount}/import"), "billing.py", place)
+    };
+    // The first prefix that fits wins.
+    let builder = billing(group(mpm)?, DAEMON_MOUNT, &daemon);
+    let builder = billing(builder, "", &Place::embedded(BILLING_GROUP));
+    Ok(pages(builder))
+}
+
+/// The site without `billing.py` and its link: nothing that it imports wants a signal.
+///
+/// # Errors
+/// When httpd, mod_wsgi or a C compiler is missing.
+pub fn without_billing(mpm: Mpm) -> Result<Builder> {
+    Ok(pages(group(mpm)?))
+}
+
+/// The files, the library and the process group.
+fn group(mpm: Mpm) -> Result<Builder> {
     let source = package_dir().join("apps/demo");
     let builder = Builder::new(mpm)?.files(&source)?;
     compile(&source.join("takeover.c"), &builder.app_dir().join(LIBRARY))?;
+    Ok(builder.daemon(PROCESS_GROUP, "processes=1 threads=3"))
+}
 
-    let embedded = Place::embedded(APPLICATION_GROUP);
-    let embedded_billing = Place::embedded(BILLING_GROUP);
-    let daemon = Place::daemon(PROCESS_GROUP, APPLICATION_GROUP);
-    let daemon_billing = Place::daemon(PROCESS_GROUP, BILLING_GROUP);
-    Ok(builder
-        .daemon(PROCESS_GROUP, "processes=1 threads=3")
+/// The pages, in both mounts.
+fn pages(builder: Builder) -> Builder {
+    builder
         .script(
-            &format!("{DAEMON_MOUNT}/import"),
-            "billing.py",
-            &daemon_billing,
+            DAEMON_MOUNT,
+            "pages.py",
+            &Place::daemon(PROCESS_GROUP, APPLICATION_GROUP),
         )
-        .script(DAEMON_MOUNT, "pages.py", &daemon)
-        .script("/import", "billing.py", &embedded_billing)
-        .script("/", "pages.py", &embedded))
+        .script("/", "pages.py", &Place::embedded(APPLICATION_GROUP))
 }
 
 /// Compiles a C file to a shared library that a server's workers can load.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The tests that fuzz: `agent/src/fuzz.rs`.
-const TARGETS: u32 = 5;
+const TARGETS: u32 = 6;
 
 /// LLVM's coverage pass with one byte for each block.
 const FLAGS: [&str; 4] = [

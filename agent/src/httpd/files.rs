@@ -55,22 +55,17 @@ pub enum ReadError {
     #[error("{0}; run the agent as root, in the host's pid namespace")]
     Process(#[from] ScanError),
     /// It is no process any more.
-    #[error("failed to read the configuration of process {0}: it has ended")]
-    Ended(u32),
+    #[error("failed to read the server's program: the process has ended; look at another one")]
+    Ended,
     /// Its program cannot be read.
-    #[error("failed to read the program of process {pid}: {source}")]
-    Program {
-        /// The process.
-        pid: u32,
-        /// Why.
-        source: FileError,
-    },
+    #[error("failed to read the server's program: {0}; run the agent as root")]
+    Program(#[from] FileError),
     /// Nobody says where it is.
     #[error(
-        "failed to find the configuration of process {0}: neither its arguments nor its program \
-         name an absolute path; start httpd with an absolute -d or -f"
+        "failed to find the server's configuration: neither its arguments nor its program name an \
+         absolute path; start httpd with an absolute -d or -f"
     )]
-    NowhereNamed(u32),
+    NowhereNamed,
     /// The main file cannot be read.
     #[error(
         "failed to read {path} below {root}: {why}; if httpd was started with other options, start \
@@ -109,43 +104,59 @@ pub struct Read {
 pub fn read(proc_root: &Path, pid: u32) -> Result<Read, ReadError> {
     let directory = Directory::new(proc_root, pid);
     let arguments = directory.arguments()?;
-    let program = directory.program()?.ok_or(ReadError::Ended(pid))?;
-    let failed = |source| ReadError::Program { pid, source };
-    let defaults = defaults(&program).map_err(|error| failed(error.into()))?;
-    let options = command::options(&arguments);
-    let root = match (options.root, defaults.root) {
-        (Some(root), _) if !root.starts_with('/') => {
-            let from = directory.working_directory();
-            let from = from.ok_or(ReadError::NowhereNamed(pid))?;
-            paths::merge(&from, &root)
-        }
-        (Some(root), _) | (None, Some(root)) => root,
-        (None, None) => String::new(),
+    let program = directory.program()?.ok_or(ReadError::Ended)?;
+    let environment = directory.environment()?.unwrap_or_default();
+    let from = directory.working_directory();
+    let start = start(&program, &arguments, &environment, from.as_deref())?;
+    read_below(&directory.root(), &start)
+}
+
+/// How a server is started by this program with these arguments and this environment, each ended by
+/// a NUL, in this directory.
+///
+/// # Errors
+///
+/// When the program cannot be read, or nothing names an absolute path.
+pub fn start(
+    program: &File,
+    arguments: &str,
+    environment: &str,
+    from: Option<&str>,
+) -> Result<Start, ReadError> {
+    let defaults = defaults(program).map_err(FileError::Read)?;
+    let options = command::options(arguments);
+    let root = match options.root.or(defaults.root).unwrap_or_default() {
+        root if root.starts_with('/') || root.is_empty() => root,
+        root => paths::merge(from.ok_or(ReadError::NowhereNamed)?, &root),
     };
     let file = options.file.or(defaults.file).unwrap_or_default();
     if file.is_empty() || !(root.starts_with('/') || file.starts_with('/')) {
-        return Err(ReadError::NowhereNamed(pid));
+        return Err(ReadError::NowhereNamed);
     }
-    let start = Start {
+    Ok(Start {
         root,
         file,
         before: options.before,
         after: options.after,
         defines: options.defines,
-        environment: variables(&directory.environment()?.unwrap_or_default()),
+        environment: variables(environment),
         version: defaults.version,
-        modules: modules(&program).map_err(failed)?,
+        modules: modules(program)?,
         error_log: defaults.error_log,
-    };
-    let below = directory.root();
-    let inside = Inside::open(&below).map_err(|source| ScanError::Read {
-        path: below.clone(),
-        source,
-    })?;
-    from_files(inside, below, &start)
+    })
 }
 
-fn from_files(inside: Inside, below: PathBuf, start: &Start) -> Result<Read, ReadError> {
+/// Reads the configuration of a server that is started like this; its paths count from `root`, and
+/// no link leads out of it.
+///
+/// # Errors
+///
+/// When the main file cannot be read.
+pub fn read_below(root: &Path, start: &Start) -> Result<Read, ReadError> {
+    let inside = Inside::open(root).map_err(|source| ScanError::Read {
+        path: root.to_path_buf(),
+        source,
+    })?;
     let mut source = Files {
         inside,
         until: Instant::now() + TIME_MAX,
@@ -156,12 +167,12 @@ fn from_files(inside: Inside, below: PathBuf, start: &Start) -> Result<Read, Rea
     let configuration = reading.configuration;
     // With directives on the command line httpd does without its usual file.
     if source.files == 0 && start.before.is_empty() && start.after.is_empty() {
-        let path = configuration.main_file.clone();
+        let path = configuration.main_file;
         let why = source.text(&path).err();
         return Err(ReadError::MainFile {
-            why: why.unwrap_or_else(|| "it appeared just now".to_owned()),
+            why: why.unwrap_or_else(|| "it was not there a moment ago".to_owned()),
             path,
-            root: below,
+            root: root.to_path_buf(),
         });
     }
     Ok(Read {
@@ -281,3 +292,7 @@ impl Source for Files {
         Instant::now() > self.until
     }
 }
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;

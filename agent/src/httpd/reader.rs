@@ -302,7 +302,7 @@ impl Reader<'_> {
             .bytes(filled.len() - line.len().min(filled.len()));
         let mut arguments = filled.as_ref();
         let mut written = lines::word(&mut arguments);
-        if !written[1.min(written.len())..].starts_with('/') {
+        if written.as_bytes().get(1) != Some(&b'/') {
             if written.ends_with('>') {
                 written.pop();
             }

@@ -94,6 +94,17 @@ impl Scope {
         }
     }
 
+    /// Whether all its requests are those of scripts that are mounted at these paths.
+    pub(super) fn belongs_to(&self, mounts: &[&str]) -> bool {
+        match self {
+            Self::Location(path) if !paths::is_pattern(path) => {
+                let covers = |mount: &&str| under(mount, path, false) == Counts::Always;
+                mounts.iter().any(covers)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it counts for requests to this script: its file, whether that is a directory of
     /// scripts, and where it is mounted.
     pub(super) fn counts(&self, file: &str, is_directory: bool, mount: Option<&str>) -> Counts {
@@ -134,6 +145,8 @@ fn under(section: &str, path: &str, goes_deeper: bool) -> Counts {
             None if goes_deeper => return Counts::Sometimes,
             None => return Counts::Never,
             Some(part) if part == wanted => {}
+            // `$1` of a script's expression.
+            Some(part) if part.contains('$') => return Counts::Sometimes,
             Some(part) if paths::is_pattern(wanted) && paths::matches(wanted, part) => {}
             Some(_) => return Counts::Never,
         }
@@ -178,6 +191,12 @@ mod tests {
             deeper.counts("/srv/app/", true, Some("/")),
             Counts::Sometimes
         );
+        let matched = "/srv/$1/app.wsgi";
+        let sections = [directory("/srv/x"), directory("/srv"), directory("/opt")];
+        let counts = sections.map(|scope| scope.counts(matched, false, None));
+        assert_eq!(counts, [Counts::Sometimes, Counts::Always, Counts::Never]);
+        assert!(location("/x/y").belongs_to(&["/a", "/x"]));
+        assert!(!location("/x").belongs_to(&["/x/y"]) && !location("/x*").belongs_to(&["/x*"]));
         assert_eq!(location("/x").counts(file, false, None), Counts::Sometimes);
     }
 }

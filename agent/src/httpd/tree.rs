@@ -7,6 +7,7 @@ use super::{
     source::{Entry, Kind, Source},
     version::Version,
 };
+use crate::process::command;
 
 /// Paths with their texts; directories are what lies above them.
 #[derive(Clone, Debug, Default)]
@@ -83,4 +84,48 @@ pub(crate) fn read_text(text: &str) -> Reading {
 pub(crate) fn problems(reading: &Reading) -> Vec<&str> {
     let problems = reading.configuration.problems.iter();
     problems.map(|problem| problem.what.as_str()).collect()
+}
+
+/// A server out of a file of `golden/`: how it was started, and its files.
+pub(crate) fn golden(text: &str) -> (Start, Tree) {
+    let mut parts = text.split("\n--- ");
+    let head = parts.next().unwrap_or_default();
+    let said = |name: &str| {
+        let lines = head.lines().filter_map(|line| line.strip_prefix(name));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let arguments = format!("httpd\0{}\0", said("argument ").join("\0"));
+    let options = command::options(&arguments);
+    let environment = said("environment ").join("\0");
+    let environment = environment
+        .split('\0')
+        .filter_map(|line| line.split_once('='));
+    let environment = environment
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let start = Start {
+        root: said("root ").pop().unwrap_or("/etc/apache2".to_owned()),
+        file: (options.file.or(said("file ").pop())).unwrap_or("apache2.conf".to_owned()),
+        before: options.before,
+        after: options.after,
+        defines: options.defines,
+        environment,
+        version: Version::parse("2.4.62"),
+        modules: [
+            "core",
+            "so",
+            "watchdog",
+            "http",
+            "log_config",
+            "logio",
+            "version",
+            "unixd",
+        ]
+        .map(|name| format!("{name}_module"))
+        .to_vec(),
+        error_log: Some("logs/error_log".to_owned()),
+    };
+    let files = parts.filter_map(|part| part.split_once('\n'));
+    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
+    (start, Tree(files.collect()))
 }

@@ -1,9 +1,6 @@
 //! The smallest client of the agent's own endpoints: plain HTTP, everything with a limit.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     body::{self, Body},
@@ -74,14 +71,10 @@ struct ErrorBody {
 }
 
 impl Client {
-    /// Connects; where the agent listens on every address, by the loopback interface.
-    pub(super) async fn connect(mut address: SocketAddr) -> Result<Self, AskError> {
-        if address.ip().is_unspecified() {
-            address.set_ip(match address {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
+    /// Connects. Where the agent listens on every address, its own answers: to Linux, the address of
+    /// any interface is the loopback interface's (`ip_route_output_key_hash_rcu` in
+    /// net/ipv4/route.c, `tcp_v6_connect` in net/ipv6/tcp_ipv6.c, Linux 5.10 to 7.3).
+    pub(super) async fn connect(address: SocketAddr) -> Result<Self, AskError> {
         let nobody = |reason: String| AskError::Nobody { address, reason };
         let stream = time::timeout(PATIENCE, TcpStream::connect(address))
             .await

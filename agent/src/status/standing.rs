@@ -87,7 +87,8 @@ fn is_alike(one: &SignalStatus, other: &SignalStatus) -> bool {
     (&one.kind, &one.owner) == (&other.kind, &other.owner)
 }
 
-/// What stands in most workers on each signal; of equals, what nobody needs to look at.
+/// What stands in most workers on each signal; of equals, what nobody needs to look at, and then
+/// what a server would rather have set.
 fn usual<'a>(workers: &[&'a Worker]) -> BTreeMap<u8, &'a SignalStatus> {
     let mut all: BTreeMap<u8, Vec<(usize, &SignalStatus)>> = BTreeMap::new();
     for signal in workers.iter().flat_map(|worker| &worker.signals) {
@@ -99,10 +100,18 @@ fn usual<'a>(workers: &[&'a Worker]) -> BTreeMap<u8, &'a SignalStatus> {
     }
     let most = |seen: Vec<(usize, &'a SignalStatus)>| {
         seen.into_iter()
-            .max_by_key(|(count, signal)| (*count, !is_telling(signal), signal.kind == "handler"))
+            .max_by_key(|(count, signal)| (*count, !is_telling(signal), rank(signal)))
             .map(|(_, signal)| signal)
     };
     all.into_iter()
         .filter_map(|(number, seen)| Some((number, most(seen)?)))
         .collect()
+}
+
+fn rank(signal: &SignalStatus) -> u8 {
+    match signal.kind.as_str() {
+        "handler" => 2,
+        "default" => 1,
+        _ => 0,
+    }
 }

@@ -58,6 +58,7 @@ fn what_has_no_finding_stands_out_all_the_same() {
     worker.signals[Signal::PIPE.index()] = sample::plain(Signal::PIPE, "default");
     worker.signals[Signal::USR2.index()] =
         sample::handler(Signal::USR2, "libpython3.11.so.1.0", "interpreter");
+    worker.signals[Signal::WINCH.index()] = sample::plain(Signal::WINCH, "ignore");
     let lone = &mut report.workers[0];
     lone.signals[Signal::PIPE.index()] = sample::plain(Signal::PIPE, "default");
     lone.signals[Signal::QUIT.index()] =
@@ -67,6 +68,7 @@ fn what_has_no_finding_stands_out_all_the_same() {
         "      SIGTERM: takeover.so!on_term  mod_mpm_event.so in its siblings",
         "      SIGPIPE: default  ignored in its siblings",
         "      SIGUSR2: libpython3.11.so.1.0  default in its siblings",
+        "      SIGWINCH: ignored  default in its siblings",
         "      SIGPIPE: default  Apache ignores it: a client that hangs up can kill the process",
         "      SIGQUIT: libpython3.11.so.1.0  no open finding: set before sigblame came, or allowed",
     ] {
@@ -164,6 +166,37 @@ fn workers_under_another_restriction_say_so() {
     assert_eq!(text.matches("restriction").count(), 2, "{text}");
     assert!(
         text.contains("on, assumed: the server's configuration is not known"),
+        "{text}"
+    );
+}
+
+/// A prefork server has hundreds of workers.
+#[test]
+fn many_workers_that_are_alike_are_one_line() {
+    let mut report = sample::report();
+    let calm = report.workers.remove(2);
+    report.workers.clear();
+    for pid in 100..150 {
+        let mut worker = calm.clone();
+        worker.pid = pid;
+        worker.ns_pid = Some(if pid == 101 { 7 } else { pid });
+        report.workers.push(worker);
+    }
+    report.workers[0].started = "2026-01-31T12:02:50.000000Z".to_owned();
+    let text = shown(&report);
+    let line = text.lines().find(|line| line.contains("pid 100")).unwrap();
+    assert!(
+        line.starts_with("    pid 100 101 (7 inside) 102 103 "),
+        "{line}"
+    );
+    assert!(
+        line.ends_with(" 118 119 and 30 more, up 10 s to 5 min: untouched"),
+        "{line}"
+    );
+    report.workers[1].signals[Signal::TERM.index()] = sample::taken();
+    let text = shown(&report);
+    assert!(
+        text.contains("    pid 101 (7 inside), up 5 min\n      SIGTERM: takeover.so"),
         "{text}"
     );
 }
