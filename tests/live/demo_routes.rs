@@ -176,8 +176,12 @@ impl Place<'_> {
             "route": "intercept",
             "outcome": "blocked",
             "severity": "warning",
-            // A bound method is no function: its type is all that the probe reads.
-            "wanted": { "kind": "handler", "owner": null, "symbol": "method" },
+            // A bound method is told by its function.
+            "wanted": {
+                "kind": "handler",
+                "owner": self.server.app_file("billing.py"),
+                "symbol": "Billing.on_signal",
+            },
             "flags": [],
             "blame": {
                 "file": self.server.app_file("billing.py"),

@@ -14,10 +14,21 @@ impl Table {
     /// An httpd that goes into the background: the process that was started forks the real
     /// master and exits before it has served (`apr_proc_detach`, in the MPM's pre-config).
     pub(super) fn promote(&mut self, left: ProcessKey, server: ServerId) {
+        let mut masters = Vec::new();
         for process in self.processes.values_mut() {
             if process.parent == Some(left) && process.role != Role::Child {
                 process.role = Role::Master;
                 self.servers.set_master(server, process.key);
+                masters.push(process.key);
+            }
+        }
+        // Those that it had made by then passed for a worker's.
+        for process in self.processes.values_mut() {
+            let is_workers = process
+                .parent
+                .is_some_and(|parent| masters.contains(&parent));
+            if is_workers && process.role == Role::Child {
+                process.role = Role::Embedded;
             }
         }
     }
