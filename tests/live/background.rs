@@ -1,15 +1,16 @@
 //! A server that is started as a service: the process that was started is not the master.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
+use serde_json::json;
 use sigblame_tests::{
     agent::Agent,
-    demo::{self, DAEMON_MOUNT},
-    httpd::Mpm,
+    demo::{self, DAEMON_MOUNT, PROCESS_GROUP},
+    httpd::{Httpd, Mpm},
     wait_for,
 };
 
-use crate::support::{PATIENCE, ask, assert_frames, call_for, findings};
+use crate::support::{PATIENCE, ask, assert_frames, blocked_at_start, by_kind, call_for, findings};
 
 /// `apache2 -k start`: the master is the one of the pid file, its workers have their roles, and what
 /// they do is told. Also across a graceful restart, and for an agent that comes later.
@@ -20,14 +21,22 @@ fn server_in_the_background_is_known_by_its_real_master() {
         let server = demo::builder(mpm).unwrap().background().start().unwrap();
         let pid = fs::read_to_string(server.dir().join("httpd.pid")).unwrap();
         assert_eq!(pid.trim(), server.pid().to_string());
+        let at_start = blocked_at_start(&agent, &server).len();
         for count in [0, 2] {
             for (number, (mount, role)) in
                 (count + 1..).zip([("", "embedded"), (DAEMON_MOUNT, "daemon")])
             {
                 let answer = ask(&server, &format!("{mount}/ctypes/?json"));
-                let found = findings(&agent, &server, role, |all| all.len() == number);
+                let found = findings(&agent, &server, role, |all| {
+                    by_kind(all.to_vec()).1.len() == number
+                });
+                let (_, found) = by_kind(found);
                 let finding = found.last().unwrap();
                 assert_eq!(finding["worker"]["role"], role, "{mpm:?}: {finding:#}");
+                let group = (role == "daemon").then_some(PROCESS_GROUP);
+                assert_eq!(finding["worker"]["process_group"], json!(group));
+                assert_eq!(finding["server"]["pid"], server.pid());
+                assert_eq!(finding["server"]["restrict_signal_from"], "default");
                 assert_frames(finding, call_for(&answer, &finding["signal"]["number"]));
                 let name = finding["server"]["name"].as_str().unwrap();
                 let labels = [("server", name), ("role", role)];
@@ -41,8 +50,10 @@ fn server_in_the_background_is_known_by_its_real_master() {
                 server.graceful().unwrap();
                 // The old workers' takeovers end with them.
                 findings(&agent, &server, "graceful restart", |all| {
-                    all.iter().all(|f| f["state"] == "resolved")
+                    let (_, takeovers) = by_kind(all.to_vec());
+                    takeovers.iter().all(|f| f["state"] == "resolved")
                 });
+                assert_attempts(&agent, &server, 2, at_start);
             }
         }
         let later = Agent::start().unwrap();
@@ -56,4 +67,24 @@ fn server_in_the_background_is_known_by_its_real_master() {
             assert!(!fs::exists(format!("/proc/{child}")).unwrap());
         }
     }
+}
+
+/// Each cause was attempted once a generation, and is open once: by the workers that live.
+fn assert_attempts(agent: &Agent, server: &Httpd, generations: u64, causes: usize) {
+    let found = findings(agent, server, "attempts of the new workers", |all| {
+        let (attempts, _) = by_kind(all.to_vec());
+        let open = attempts.iter().filter(|f| f["state"] == "open").count();
+        let count: u64 = attempts.iter().filter_map(|f| f["count"].as_u64()).sum();
+        open == causes && count == generations * causes as u64
+    });
+    let mut counts = BTreeMap::new();
+    for finding in by_kind(found).0 {
+        let fingerprint = finding["fingerprint"].as_str().unwrap().to_owned();
+        *counts.entry(fingerprint).or_insert(0) += finding["count"].as_u64().unwrap();
+    }
+    assert_eq!(counts.len(), causes);
+    assert!(
+        counts.values().all(|count| *count == generations),
+        "{counts:?}"
+    );
 }

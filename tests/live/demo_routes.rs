@@ -3,11 +3,16 @@
 use serde_json::{Value, json};
 use sigblame_tests::{
     agent::Agent,
-    demo::{self, DAEMON_MOUNT, LIBRARY, ROUTES, Route},
+    demo::{
+        self, APPLICATION_GROUP, BILLING_GROUP, DAEMON_MOUNT, LIBRARY, PROCESS_GROUP, ROUTES, Route,
+    },
     httpd::{Httpd, Mpm},
+    wait_for,
 };
 
-use crate::support::{ask, assert_frames, call_for, findings, is_about};
+use crate::support::{
+    PATIENCE, ask, assert_frames, blocked_at_start, call_for, findings, is_about,
+};
 
 /// Where a link is clicked.
 struct Place<'a> {
@@ -19,13 +24,15 @@ struct Place<'a> {
 }
 
 /// Event, worker and prefork MPM, embedded and in a daemon: each link gives the findings of its row
-/// in `ROUTES` and no others, with the stack that Python itself noted, and what is given back
-/// resolves them.
+/// in `ROUTES` and no others, with the stack that Python itself noted and all that the server's
+/// configuration says of it; what is given back resolves them.
 #[test]
 fn each_link_gives_its_findings_in_every_worker() {
     let agent = Agent::start().unwrap();
     for mpm in Mpm::ALL {
         let server = demo::start(mpm).unwrap();
+        let master = server.pid();
+        let blocked = blocked_at_start(&agent, &server).len();
         for (mount, role) in [("", "embedded"), (DAEMON_MOUNT, "daemon")] {
             let place = Place {
                 agent: &agent,
@@ -45,15 +52,33 @@ fn each_link_gives_its_findings_in_every_worker() {
         }
         let all = agent.findings(server.pid()).unwrap();
         let open: Vec<&Value> = all.iter().filter(|f| f["state"] == "open").collect();
-        assert_eq!(open.len(), 2, "SIGTERM of two workers: {open:#?}");
-        assert!(open.iter().all(|f| is_about(f, "SIGTERM")));
+        let (attempts, takeovers): (Vec<&Value>, Vec<&Value>) =
+            open.iter().partition(|f| f["rule"] == "blocked-attempt");
+        assert_eq!(attempts.len(), blocked, "{attempts:#?}");
+        assert_eq!(takeovers.len(), 2, "SIGTERM of two workers: {takeovers:#?}");
+        assert!(takeovers.iter().all(|f| is_about(f, "SIGTERM")));
         let labels = [("server", open[0]["server"]["name"].as_str().unwrap())];
         let metrics = agent.metrics().unwrap();
         let overrides = metrics.sum("sigblame_override_seconds_count", &labels);
         assert_eq!(
             overrides,
-            (all.len() - 2) as f64,
+            (all.len() - open.len()) as f64,
             "each resolved finding is one"
+        );
+        assert_eq!(metrics.sum("sigblame_restrict_signal", &labels), 1.0);
+        let attempts = metrics.sum("sigblame_blocked_attempts_total", &labels);
+        assert_eq!(attempts, blocked as f64);
+        let rule = [labels[0], ("rule", "blocked-attempt")];
+        assert_eq!(metrics.sum("sigblame_findings_open", &rule), blocked as f64);
+        server.stop().unwrap();
+        let ended = wait_for(PATIENCE, || {
+            let all = agent.findings(master).unwrap();
+            all.iter().all(|f| f["state"] == "resolved").then_some(all)
+        });
+        assert_eq!(
+            ended.map(|ended| ended.len()),
+            Some(all.len()),
+            "every worker is gone"
         );
     }
     let metrics = agent.metrics().unwrap();
@@ -81,6 +106,92 @@ impl Place<'_> {
             let finding = finding.unwrap_or_else(|| panic!("{what}: no finding on {signal}"));
             self.compare(&what, finding, rule, &answer, route);
         }
+        for (signal, rule) in route.at_start {
+            let is_its = |f: &&Value| {
+                f["rule"] == *rule && is_about(f, signal) && f["worker"]["role"] == self.role
+            };
+            let finding = after.iter().find(is_its);
+            let finding = finding.unwrap_or_else(|| panic!("{what}: no finding on {signal}"));
+            self.compare_attempt(&what, finding, &answer);
+        }
+    }
+
+    /// What is the same for everything that happens in this place.
+    fn who(
+        &self,
+        finding: &Value,
+        call: &Value,
+        answer: &Value,
+        group: &str,
+        script: &str,
+    ) -> Value {
+        let is_daemon = self.role == "daemon";
+        json!({
+            "source": "probe",
+            "server": {
+                "name": finding["server"]["name"],
+                "pid": self.server.pid(),
+                "config": self.server.dir().join("httpd.conf"),
+                "restrict_signal": "on",
+                "restrict_signal_from": "default",
+                "mod_wsgi": finding["server"]["mod_wsgi"],
+            },
+            "worker": {
+                "pid": answer["pid"], "ns_pid": answer["pid"], "role": self.role,
+                "mpm": self.mpm.name(), "process_group": is_daemon.then_some(PROCESS_GROUP),
+            },
+            "application": {
+                "group": group,
+                "interpreter": call["interpreter"],
+                "script": self.server.app_file(script),
+            },
+            "main": call["tid"] == answer["pid"],
+            "native": "complete",
+            "version": answer["python"],
+        })
+    }
+
+    /// What was blocked when `billing.py` was imported, long before the link was clicked.
+    fn compare_attempt(&self, what: &str, finding: &Value, answer: &Value) {
+        let call = call_for(answer, &finding["signal"]["number"]);
+        assert_frames(finding, call);
+        let who = self.who(finding, call, answer, BILLING_GROUP, "billing.py");
+        assert_eq!(told_who(finding), who, "{what}");
+        let told = json!({
+            "also": finding["also"],
+            "state": finding["state"],
+            "count": finding["count"],
+            "route": finding["route"],
+            "outcome": finding["outcome"],
+            "severity": finding["severity"],
+            "wanted": finding["change"]["new"],
+            "flags": finding["change"]["flags"],
+            "blame": finding["blame"],
+            "ended": finding["resolved_at"],
+        });
+        let expected = json!({
+            "also": [],
+            "state": "open",
+            "count": 1,
+            "route": "intercept",
+            "outcome": "blocked",
+            "severity": "warning",
+            // A bound method is no function: its type is all that the probe reads.
+            "wanted": { "kind": "handler", "owner": null, "symbol": "method" },
+            "flags": [],
+            "blame": {
+                "file": self.server.app_file("billing.py"),
+                "line": call["frames"][0]["line"],
+                "function": call["frames"][0]["function"],
+                "module": null,
+            },
+            "ended": null,
+        });
+        assert_eq!(told, expected, "{what}");
+        // What stands is not the application's.
+        let owner = finding["change"]["old"]["owner"].as_str();
+        let is_server = |owner: &str| owner.starts_with("apache2") || owner.starts_with("mod_");
+        assert!(owner.is_none_or(is_server), "{what}: {finding:#}");
     }
 
     /// The row's findings. A child of the prefork MPM ignores SIGINT by itself, so that ignoring it
@@ -106,6 +217,8 @@ impl Place<'_> {
         let signal = finding["signal"]["name"].as_str().unwrap();
         let is_ours = matches!(signal, "SIGTERM" | "SIGALRM" | "SIGUSR2");
         let resolved = route.restores.contains(&signal);
+        let who = self.who(finding, call, answer, APPLICATION_GROUP, "pages.py");
+        assert_eq!(told_who(finding), who, "{what}");
         let told = json!({
             "rule": finding["rule"],
             "also": finding["also"],
@@ -113,17 +226,12 @@ impl Place<'_> {
             "count": finding["count"],
             "route": finding["route"],
             "outcome": finding["outcome"],
-            "worker": finding["worker"],
-            "main": finding["thread"]["main"],
             "contested": finding["change"]["contested"],
             "owner": finding["change"]["new"]["owner"],
             "blame": finding["blame"],
-            "version": finding["python"]["version"],
-            "sub-interpreter": finding["application"]["interpreter"].as_i64() > Some(0),
             "exposed": finding["exposure_seconds"].as_f64().is_some_and(|s| s >= 0.0),
             "ended": finding["resolved_at"].is_string(),
         });
-        let pid = &answer["pid"];
         let expected = json!({
             "rule": rule,
             "also": also(rule, signal, main),
@@ -131,11 +239,6 @@ impl Place<'_> {
             "count": 1,
             "route": "native",
             "outcome": "applied",
-            "worker": {
-                "pid": pid, "ns_pid": finding["worker"]["ns_pid"], "role": self.role,
-                "mpm": self.mpm.name(), "process_group": null,
-            },
-            "main": main,
             "contested": false,
             "owner": match signal {
                 "SIGTERM" | "SIGALRM" | "SIGUSR2" => json!(LIBRARY),
@@ -151,13 +254,24 @@ impl Place<'_> {
                 "function": call["frames"][0]["function"],
                 "module": is_ours.then_some(LIBRARY),
             },
-            "version": answer["python"],
-            "sub-interpreter": true,
             "exposed": resolved,
             "ended": resolved,
         });
         assert_eq!(told, expected, "{what}");
     }
+}
+
+/// The parts of a finding that [`Place::who`] promises.
+fn told_who(finding: &Value) -> Value {
+    json!({
+        "source": finding["source"],
+        "server": finding["server"],
+        "worker": finding["worker"],
+        "application": finding["application"],
+        "main": finding["thread"]["main"],
+        "native": finding["native"]["result"],
+        "version": finding["python"]["version"],
+    })
 }
 
 /// The other rules that hold, in the order of precedence.

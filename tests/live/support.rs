@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use serde_json::Value;
 use sigblame_tests::{
     agent::Agent,
-    demo::{self, LIBRARY},
+    demo::{self, LIBRARY, ROUTES},
     httpd::{Builder, Httpd, Mpm, Place},
     package_dir, wait_for,
 };
@@ -76,6 +76,24 @@ pub(crate) fn findings(
         agent.log()
     );
     last
+}
+
+/// Waits until the demo site has told what `billing.py` attempts when a server starts, in an
+/// embedded worker and in a daemon, and gives that.
+pub(crate) fn blocked_at_start(agent: &Agent, server: &Httpd) -> Vec<Value> {
+    let at_start = ROUTES.iter().map(|route| route.at_start.len());
+    let expected = 2 * at_start.sum::<usize>();
+    let found = findings(agent, server, "blocked at the start", |all| {
+        all.len() >= expected
+    });
+    assert_eq!(found.len(), expected, "{found:#?}");
+    found
+}
+
+/// Findings about blocked attempts, and about takeovers.
+pub(crate) fn by_kind(all: Vec<Value>) -> (Vec<Value>, Vec<Value>) {
+    all.into_iter()
+        .partition(|finding| finding["rule"] == "blocked-attempt")
 }
 
 /// Whether a finding or a line is about this signal.

@@ -145,7 +145,7 @@ pub struct ImportScript {
 }
 
 /// Where a server's messages go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ErrorLog {
     /// A file, absolute, as the server sees it.
     File(String),
