@@ -35,7 +35,7 @@ const ARGUMENTS: Told = Miss("intercept_arguments");
 /// What stands for a text that is as long as the record has room for.
 const CUT: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA…";
 
-const LIES: [(&str, Told); 26] = [
+const LIES: [(&str, Told); 29] = [
     ("truth", Handler("lie /srv/liar.py 7")),
     ("no-arguments", ARGUMENTS),
     ("unmapped-arguments", ARGUMENTS),
@@ -60,6 +60,9 @@ const LIES: [(&str, Told); 26] = [
     ("name-of-a-function", Handler("function")),
     ("hidden-code", Without),
     ("kernel-code", Without),
+    ("method", Handler("lie /srv/liar.py 7")),
+    ("method-of-itself", Handler("method")),
+    ("method-of-the-kernel", Without),
     ("long-file", Handler("lie long 7")),
     ("endless-integer-for-a-handler", Handler("int")),
 ];
