@@ -49,8 +49,6 @@ fn daemons_are_of_their_groups_whatever_they_are_called() {
             let visit = watched.go(mount, "one");
             assert_eq!(visit.answer["process_group"], group);
             pids.insert(visit.answer["pid"].as_u64().unwrap());
-            watched.go(mount, "slip");
-            watched.go(mount, "give_back");
             if pids.len() == 2 {
                 break;
             }
@@ -66,8 +64,12 @@ fn application_groups_and_scripts_are_mod_wsgis_own() {
     let agent = Agent::start().unwrap();
     let mut trace = Trace::start(&[]).unwrap();
     let builder = plain().daemon("work", "processes=1 threads=2");
-    let second = std::fs::read_to_string(builder.app_dir().join("application.py")).unwrap();
-    let builder = builder.file("second.py", &second).unwrap();
+    let application = builder.app_dir().join("application.py");
+    let application = std::fs::read_to_string(application).unwrap();
+    let mut builder = builder;
+    for script in ["second.py", "third.py", "fourth.py"] {
+        builder = builder.file(script, &application).unwrap();
+    }
     let app = builder.app_dir();
     let app = app.display();
     let builder = builder
@@ -79,9 +81,9 @@ fn application_groups_and_scripts_are_mod_wsgis_own() {
         .directive("WSGIProcessGroup work")
         .directive("WSGIApplicationGroup %{SERVER}")
         .directive("</Location>")
-        .directive(format!("WSGIScriptAlias /server \"{app}/application.py\""))
-        .script("/one", "application.py", &Place::daemon("work", "shared"))
-        .script("/other", "second.py", &Place::daemon("work", "shared"));
+        .directive(format!("WSGIScriptAlias /server \"{app}/second.py\""))
+        .script("/one", "third.py", &Place::daemon("work", "shared"))
+        .script("/other", "fourth.py", &Place::daemon("work", "shared"));
     let mut watched = Watched::start(&agent, &mut trace, builder, WORD);
     for mount in ["/embedded-resource", "/server", "/one", "/other"] {
         for way in ["one", "slip", "give_back"] {
@@ -103,10 +105,10 @@ fn servers_beside_one_another_are_told_apart() {
     let ours = site(&system().unwrap(), whole, Mpm::Event, "");
     let mut theirs = Watched::start(&agent, &mut first, theirs, off);
     let mut ours = Watched::start(&agent, &mut second, ours, WORD);
-    for _ in 0..2 {
-        ours.round();
-        theirs.round();
-    }
+    ours.round();
+    // What stands already is no takeover: once is enough where calls come to something.
+    theirs.round();
+    ours.round();
     ours.settle();
     theirs.settle();
     assert!(ours.latest().all(|restricted| restricted));

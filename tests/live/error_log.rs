@@ -85,26 +85,34 @@ fn attempt_is_told(agent: &Agent, server: &Httpd, mount: &str) {
     assert_eq!(lines(&finding["python"]["frames"]), lines(&call["frames"]));
 }
 
-/// The hook's row, and the agent's log, name the file in which it was not found.
-fn row_says_so(agent: &Agent, server: &Httpd) {
-    let module = server.dir().join("modules/mod_wsgi.so");
-    let module = module.to_str().unwrap();
-    let mut hooks = Value::Null;
-    let said = wait_for(PATIENCE, || {
-        let status: Value =
-            serde_json::from_str(&agent.get("/api/v1/status").unwrap().body).unwrap();
-        hooks = status["hooks"].clone();
-        let mut rows = hooks.as_array().unwrap().iter();
-        let is_it = |row: &Value| {
-            row["hook"] == "intercept"
-                && row["reason"]
-                    .as_str()
-                    .is_some_and(|why| why.contains(module))
-        };
-        rows.any(is_it).then_some(())
+/// The answer of the status, when it has words for which `fit` holds.
+fn status(agent: &Agent, fit: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    let fits = wait_for(PATIENCE, || {
+        let answer = agent.get("/api/v1/status").unwrap();
+        last = serde_json::from_str(&answer.body).unwrap();
+        fit(&last).then_some(())
     });
-    assert!(said.is_some(), "{hooks:#}");
-    assert!(agent.log().contains(module), "{}", agent.log());
+    assert!(fits.is_some(), "{:#}\n{}", last["hooks"], agent.log());
+    last
+}
+
+/// A row of the hook says that the intercept was not found, and the agent's log says so, too.
+fn row_says_so(agent: &Agent) {
+    status(agent, |status| {
+        let mut rows = status["hooks"].as_array().unwrap().iter();
+        rows.any(|row| {
+            let reason = row["reason"].as_str().unwrap_or_default();
+            reason.contains("failed to find the signal intercept")
+        })
+    });
+    assert!(agent.log().contains("failed to find the signal intercept"));
+}
+
+/// What was in the log before it was read for the first time is the past.
+fn wait_until_read(agent: &Agent) {
+    let is_read = || agent.log().contains("an error log is read").then_some(());
+    assert!(wait_for(PATIENCE, is_read).is_some(), "{}", agent.log());
 }
 
 /// The system's mod_wsgi, whose level is `warn`; the log is rotated meanwhile, as `logrotate` does.
@@ -112,8 +120,9 @@ fn row_says_so(agent: &Agent, server: &Httpd) {
 fn blocked_attempt_is_told_by_the_log_through_a_rotation() {
     let agent = Agent::start().unwrap();
     let server = builder(&system().unwrap()).start().unwrap();
+    wait_until_read(&agent);
     attempts_are_told(&agent, &server);
-    row_says_so(&agent, &server);
+    row_says_so(&agent);
     let log = server.dir().join("error.log");
     fs::rename(&log, log.with_extension("log.1")).unwrap();
     // The workers have the old file open until they go.
@@ -145,8 +154,9 @@ fn blocked_attempt_of_mod_wsgi_6_is_told_where_the_log_has_it() {
         .directive("LogLevel info")
         .start()
         .unwrap();
+    wait_until_read(&agent);
     attempts_are_told(&agent, &server);
-    row_says_so(&agent, &server);
+    row_says_so(&agent);
 }
 
 /// Where the intercept is found nothing is told twice, and nothing is the log's.
@@ -175,18 +185,6 @@ fn log_of_a_program_is_named_as_unreadable() {
     let server = server.directive(format!("ErrorLog \"|/usr/bin/tee {}\"", log.display()));
     let server = server.start().unwrap();
     ask(&server, &format!("{DAEMON}/one"));
-    let mut last = Value::Null;
-    let said = wait_for(PATIENCE, || {
-        let status: Value =
-            serde_json::from_str(&agent.get("/api/v1/status").unwrap().body).unwrap();
-        let servers = status["servers"].as_array().unwrap().iter();
-        let mut ours = servers.filter(|s| s["pid"] == server.pid());
-        last = ours.next().cloned().unwrap_or_default();
-        last["problems"]
-            .to_string()
-            .contains("/usr/bin/tee")
-            .then_some(())
-    });
-    assert!(said.is_some(), "{last:#}");
+    status(&agent, |status| status.to_string().contains("/usr/bin/tee"));
     assert!(agent.log().contains("/usr/bin/tee"), "{}", agent.log());
 }

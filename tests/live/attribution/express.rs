@@ -37,7 +37,7 @@ fn its_daemons_are_restricted_by_default() {
 #[test]
 fn its_embedded_workers_are_restricted_by_default() {
     let test = "its_embedded_workers_are_restricted_by_default";
-    if let Some(server) = start(test, &["--embedded-mode"]) {
+    if let Some(server) = start(test, &["--embedded-mode", "--server-mpm", "event"]) {
         check(server, "/embedded", "default");
     }
 }

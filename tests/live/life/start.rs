@@ -23,8 +23,14 @@ fn server_was_there_first(installation: &Installation, edit: Edit) {
     ] {
         let server = restriction.write(site(installation, edit, mpm, ""));
         let server = server.start().unwrap();
+        // What came to stand before is no takeover when it is set again.
+        let way = if restriction == Restriction::Off {
+            "nothing"
+        } else {
+            "one"
+        };
         for mount in [EMBEDDED, DAEMON, ALONE] {
-            ask(&server, &format!("{mount}/one"));
+            ask(&server, &format!("{mount}/{way}"));
         }
         let agent = Agent::start().unwrap();
         let mut trace = Trace::start(&[]).unwrap();
