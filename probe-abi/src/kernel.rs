@@ -46,6 +46,8 @@ pub struct RawKernel {
     pub regs_argument: u32,
     /// 1 where the kernel has `bpf_task_pt_regs` (5.15 and later), and otherwise 0.
     pub has_task_regs: u32,
+    /// 1 where the kernel has `bpf_get_attach_cookie` (5.15 and later), and otherwise 0.
+    pub has_cookie: u32,
     pub binprm_file: u32,
     pub file_inode: u32,
     pub inode_number: u32,
@@ -59,4 +61,4 @@ pub struct RawKernel {
     /// `ret` in the format of `syscalls:sys_exit_rt_sigaction`.
     pub exit_result: u32,
 }
-const _: () = assert!(size_of::<RawKernel>() == 32 * 4);
+const _: () = assert!(size_of::<RawKernel>() == 33 * 4);

@@ -32,5 +32,7 @@ pub const PROGRAMS_MAX: u32 = 8_192;
 pub const STARTS_MAX: u32 = 1_024;
 /// Layout rows: those of the table, and those of interpreters that describe themselves otherwise.
 pub const LAYOUTS_MAX: u32 = 64;
+/// Threads whose last hit of a uprobe is remembered.
+pub const HITS_MAX: u32 = 4_096;
 /// Threads between the entry and the exit of a registration.
 pub const STASH_MAX: u32 = 4_096;

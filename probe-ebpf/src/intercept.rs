@@ -20,6 +20,7 @@ use probe_abi::{
 use crate::{
     emit,
     maps::{self, Charge, tally},
+    once,
     read::{self, try_user_word, user_half, user_text, user_word},
     scratch::{self, Slot},
     task, walk,
@@ -53,7 +54,7 @@ fn try_intercept(ctx: &ProbeContext) -> Result<(), Miss> {
     let Some(process) = maps::process(tgid) else {
         return Ok(());
     };
-    if maps::is_exempt(process) {
+    if once::is_repeated(ctx) || maps::is_exempt(process) {
         return Ok(());
     }
     let interpreter = RawInterpreter {
@@ -202,18 +203,43 @@ fn handler(
         Some(1) => return Some(Handler::Plain(RawWanted::IGNORE)),
         _ => {}
     }
-    let class = try_user_word(object.wrapping_add(u64::from(layout.object_type)))?;
-    let flags = user_word(class.wrapping_add(u64::from(layout.type_flags)));
-    let size = user_text(
-        name,
-        user_word(class.wrapping_add(u64::from(layout.type_name))),
-    )?;
-    // A class of an application's may have that name, too.
-    let is_function = name[0] == u64::from_ne_bytes(*b"function") && size == 8;
-    if is_function && flags & HEAP_TYPE == 0 {
+    let mut object = object;
+    let mut size = class_name(layout, object, name)?;
+    if is_own(name, size, *b"method\0\0") {
+        // A bound method's function comes first (`PyMethodObject`, 3.6 to 3.15).
+        let behind_the_head = u64::from(layout.object_type) + 8;
+        object = user_word(object.wrapping_add(behind_the_head));
+        size = class_name(layout, object, name)?;
+    }
+    if is_own(name, size, *b"function") {
         *name = [0; TYPE_NAME_SIZE / 8];
         let at = object.wrapping_add(u64::from(layout.function_code));
         return Some(Handler::Function(user_word(at)));
     }
-    Some(Handler::Object(size))
+    Some(Handler::Object(size & !HEAP))
+}
+
+/// Marks the length of a name that an application's class has.
+const HEAP: u64 = 1 << 32;
+
+/// Notes the name of an object's type; its length, with [`HEAP`].
+#[inline(always)]
+fn class_name(
+    layout: &RawLayout,
+    object: u64,
+    name: &mut [u64; TYPE_NAME_SIZE / 8],
+) -> Option<u64> {
+    let class = try_user_word(object.wrapping_add(u64::from(layout.object_type)))?;
+    let flags = user_word(class.wrapping_add(u64::from(layout.type_flags)));
+    let at = user_word(class.wrapping_add(u64::from(layout.type_name)));
+    let size = user_text(name, at)?;
+    let mark = if flags & HEAP_TYPE == 0 { 0 } else { HEAP };
+    Some(size | mark)
+}
+
+/// Whether the name is that of a type of the interpreter's own. A class of an application's may
+/// have the same.
+#[inline(always)]
+fn is_own(name: &[u64; TYPE_NAME_SIZE / 8], size: u64, wanted: [u8; 8]) -> bool {
+    name[0] == u64::from_ne_bytes(wanted) && size <= 8
 }

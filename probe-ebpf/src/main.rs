@@ -12,7 +12,7 @@
 //!
 //! Every program is three lines: it tallies the miss of a `try_…` function. Unsafe code lives
 //! in `maps` and `scratch` (what a map's value may be used for), `read` (memory that is not ours), `emit`
-//! (the ring), `walk` and `inventory` (attributes that only unsafe can spell); the program
+//! (the ring), `once` (the cookie of an attachment), `walk` and `inventory` (attributes that only unsafe can spell); the program
 //! files forbid it.
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
@@ -43,6 +43,8 @@ mod lifecycle;
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod native;
+#[cfg(target_arch = "bpf")]
+mod once;
 #[cfg(target_arch = "bpf")]
 mod python;
 #[cfg(target_arch = "bpf")]

@@ -10,6 +10,7 @@
 //! | `PROGRAMS` | 8,192 rows of 4 bytes, about 0.8 MiB with the table's own |
 //! | `STARTS` | 1,024 rows of 24 bytes, about 0.2 MiB with the table's own |
 //! | `STASH` | 4,096 rows of 56 bytes, about 0.5 MiB with the table's own |
+//! | `HITS` | 4,096 rows of 32 bytes, about 0.4 MiB with the table's own |
 //! | the rest | below 16 KiB |
 
 use core::{cell::UnsafeCell, intrinsics::AtomicOrdering, ptr::read_volatile};
@@ -23,7 +24,8 @@ use aya_ebpf::{
 use probe_abi::{
     kernel::RawKernel,
     map::{
-        CLAIMED_ROWS, EVENTS_SIZE, LAYOUTS_MAX, PROCESSES_MAX, PROGRAMS_MAX, STARTS_MAX, STASH_MAX,
+        CLAIMED_ROWS, EVENTS_SIZE, HITS_MAX, LAYOUTS_MAX, PROCESSES_MAX, PROGRAMS_MAX, STARTS_MAX,
+        STASH_MAX,
     },
     miss::{MISSES as MISS_COUNT, Miss, TALLIES as TALLY_COUNT, Tally},
     process::{RATE_LIMIT, RATE_WINDOW, RawInterpreter, RawProcess, RawStart, RawWindow},
@@ -31,7 +33,7 @@ use probe_abi::{
     record::{RawDisposition, RawFile, RawInventory},
 };
 
-use crate::scratch::Scratch;
+use crate::{once::Hit, scratch::Scratch};
 
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_SIZE, 0);
@@ -45,6 +47,9 @@ static STARTS: HashMap<RawStart, RawInterpreter> = HashMap::with_max_entries(STA
 static LAYOUTS: Array<RawLayout> = Array::with_max_entries(LAYOUTS_MAX, 0);
 #[map]
 static STASH: HashMap<u64, Stash> = HashMap::with_max_entries(STASH_MAX, 0);
+/// Each thread's last hit of a uprobe, see `once.rs`.
+#[map]
+pub static HITS: LruHashMap<u64, Hit> = LruHashMap::with_max_entries(HITS_MAX, 0);
 #[map]
 static MISSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(MISS_COUNT, 0);
 #[map]
@@ -88,6 +93,7 @@ static KERNEL: RawKernel = RawKernel {
     regs_lr: 0,
     regs_argument: 0,
     has_task_regs: 0,
+    has_cookie: 0,
     binprm_file: 0,
     file_inode: 0,
     inode_number: 0,

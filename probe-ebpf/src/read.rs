@@ -205,6 +205,18 @@ pub fn instruction(ctx: &ProbeContext) -> u64 {
     address
 }
 
+/// The stack pointer at the probed instruction.
+#[inline(always)]
+pub fn stack(ctx: &ProbeContext) -> u64 {
+    #[cfg(bpf_target_arch = "x86_64")]
+    // SAFETY: as in `instruction`.
+    let address = unsafe { (*ctx.regs).rsp };
+    #[cfg(bpf_target_arch = "aarch64")]
+    // SAFETY: as in `instruction`.
+    let address = unsafe { (*ctx.regs).sp };
+    address
+}
+
 /// The registers of the function that called the probed one, which has just been entered.
 ///
 /// The call is undone, so that they are what a call leaves behind: on x86_64 it put the return

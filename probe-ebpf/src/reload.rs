@@ -15,22 +15,22 @@ use probe_abi::{miss::Miss, process::RawProcess, record::Kind};
 use crate::{
     emit,
     maps::{self, tally},
-    scratch, task,
+    once, scratch, task,
 };
 
 /// A server begins to read its configuration.
 #[uprobe]
-pub fn reload(_ctx: ProbeContext) -> u32 {
-    tally(try_reload());
+pub fn reload(ctx: ProbeContext) -> u32 {
+    tally(try_reload(&ctx));
     0
 }
 
 #[inline(always)]
-fn try_reload() -> Result<(), Miss> {
+fn try_reload(ctx: &ProbeContext) -> Result<(), Miss> {
     let Some(process) = maps::process(task::tgid()) else {
         return Ok(());
     };
-    if process.flags & RawProcess::EXEMPT != 0 {
+    if once::is_repeated(ctx) || process.flags & RawProcess::EXEMPT != 0 {
         return Ok(());
     }
     // The row is claimed for its number alone: a record of this processor's may be sent before

@@ -49,7 +49,7 @@ impl Generator<'_> {
     /// A word with something to unquote or to fill in.
     fn word(&mut self) -> String {
         let name = self.random.one(&NAMES);
-        let made = match self.random.below(9) {
+        match self.random.below(9) {
             0 => format!("\"{name} and\\\\more\""),
             1 => format!("'{name} \\' \"quoted\"'"),
             2 => format!("${{{name}}}x"),
@@ -58,8 +58,7 @@ impl Generator<'_> {
             5 => "${env_var}${ENV_VAR}$x${".to_owned(),
             6 => format!("\"{name}\\\n   more\""),
             _ => format!("/srv/{name}"),
-        };
-        made
+        }
     }
 
     fn directive(&mut self, is_global: bool) -> String {

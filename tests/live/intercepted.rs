@@ -35,7 +35,7 @@ const ARGUMENTS: Told = Miss("intercept_arguments");
 /// What stands for a text that is as long as the record has room for.
 const CUT: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA…";
 
-const LIES: [(&str, Told); 26] = [
+const LIES: [(&str, Told); 29] = [
     ("truth", Handler("lie /srv/liar.py 7")),
     ("no-arguments", ARGUMENTS),
     ("unmapped-arguments", ARGUMENTS),
@@ -60,6 +60,9 @@ const LIES: [(&str, Told); 26] = [
     ("name-of-a-function", Handler("function")),
     ("hidden-code", Without),
     ("kernel-code", Without),
+    ("method", Handler("lie /srv/liar.py 7")),
+    ("method-of-itself", Handler("method")),
+    ("method-of-the-kernel", Without),
     ("long-file", Handler("lie long 7")),
     ("endless-integer-for-a-handler", Handler("int")),
 ];
@@ -98,10 +101,11 @@ fn lies_to_the_intercept_cost_bounded_reads_and_a_named_miss() {
     };
     listener.controls.watch(pid, Some(interpreter)).unwrap();
     let offset = offset_of(pid, function.parse().unwrap());
-    listener
-        .controls
-        .attach_intercept((0, 1), &program, offset)
-        .unwrap();
+    // Overlay file systems, and others, have several names for a file; each call is told once.
+    for file in [(0, 1), (0, 2), (7, 1)] {
+        let attached = listener.controls.attach_intercept(file, &program, offset);
+        assert_eq!(attached, Ok(true));
+    }
 
     for (lie, told) in LIES {
         for lie in [lie, "truth"] {

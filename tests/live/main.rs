@@ -4,6 +4,7 @@
     reason = "in a test a panic is the right end, also in what several tests share"
 )]
 
+mod attribution;
 mod background;
 mod bad_input;
 mod capabilities;
@@ -11,6 +12,7 @@ mod children;
 mod clean;
 mod demo_routes;
 mod doctor;
+mod error_log;
 mod flood;
 mod intercept;
 mod intercepted;
@@ -18,12 +20,14 @@ mod interpreters;
 mod late_start;
 mod liar;
 mod libraries;
+mod life;
 mod listener;
 mod matrix;
 mod native;
 mod odd_calls;
 mod prometheus;
 mod restrict_off;
+mod restriction;
 mod server;
 mod short_lived;
 mod status;

@@ -91,7 +91,11 @@ fn cpython_linked_into_mod_wsgi() {
 }
 
 /// Runs a test, or says why not.
-fn on(name: &str, installed: Result<Installation, String>, test: impl FnOnce(&Installation)) {
+pub(crate) fn on(
+    name: &str,
+    installed: Result<Installation, String>,
+    test: impl FnOnce(&Installation),
+) {
     // Without the crate's name, as libtest has it.
     let name = name.split_once("::").map_or(name, |(_, name)| name);
     match installed {
@@ -101,7 +105,7 @@ fn on(name: &str, installed: Result<Installation, String>, test: impl FnOnce(&In
 }
 
 /// pyenv's CPython 3.`minor`.
-fn pyenv(minor: u32) -> Result<Installation, String> {
+pub(crate) fn pyenv(minor: u32) -> Result<Installation, String> {
     let mut pythons = Python::all().into_iter();
     let python = pythons.find(|python| python.minor == minor);
     let missing = || format!("pyenv has no CPython 3.{minor} with a shared library");
@@ -109,7 +113,7 @@ fn pyenv(minor: u32) -> Result<Installation, String> {
 }
 
 /// Debian's CPython 3.`minor` in the root of a suite.
-fn root(suite: &str, minor: u32) -> Result<Installation, String> {
+pub(crate) fn root(suite: &str, minor: u32) -> Result<Installation, String> {
     let root = Root::find(suite)
         .ok_or_else(|| format!("no root of Debian {suite}: `cargo xtask roots` makes it"))?;
     Installation::in_root(root.path(), minor)

@@ -21,6 +21,7 @@ const UNSAFE: &[&str] = &[
     "inventory",
     "main",
     "maps",
+    "once",
     "read",
     "scratch",
     "walk",

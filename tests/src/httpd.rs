@@ -7,7 +7,6 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
@@ -22,12 +21,15 @@ use crate::{
 };
 
 mod config;
+mod control;
+mod express;
 mod install;
 mod master;
 mod namespace;
 mod pythons;
 
 pub use config::{Builder, Place};
+use control::{CONFIG, Program};
 pub use install::Installation;
 use master::{Detached, Master};
 pub use namespace::Namespaces;
@@ -73,6 +75,7 @@ pub struct Httpd {
     // Fields drop in this order: the processes go before their directory.
     process: Master,
     port: u16,
+    program: Program,
     scratch: Scratch,
 }
 
@@ -83,28 +86,14 @@ impl Httpd {
         for _ in 0..3 {
             let port = http::free_port()?;
             let dir = builder.scratch.path();
-            let config = dir.join("httpd.conf");
+            let config = dir.join(CONFIG);
             crate::scratch::write(&config, builder.render(port))?;
             let output = fs::File::create(dir.join("output.log"))
                 .context("failed to make the server's output file")?;
-            let namespaces = &builder.installation.namespaces;
-            let mut command = namespaces.command(&builder.installation.httpd);
-            command
-                .arg("-f")
-                .arg(&config)
-                .current_dir("/")
-                // CPython derives its prefix from PATH, so a tester's own Python must not be on it.
-                .env_clear()
-                .env(
-                    "PATH",
-                    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                )
-                .env("LANG", "C.UTF-8")
-                .envs(builder.env.iter().cloned())
-                .stdin(Stdio::null())
-                .stdout(output.try_clone()?)
-                .stderr(output);
-            let process = if namespaces.has_own_processes() {
+            let program = builder.program();
+            let mut command = program.command(&config);
+            command.stdout(output.try_clone()?).stderr(output);
+            let process = if program.namespaces.has_own_processes() {
                 Master::inside(&mut command)?
             } else if builder.background {
                 Detached::start(&mut command, &dir.join("httpd.pid"))
@@ -135,10 +124,11 @@ impl Httpd {
         bail!("failed to find a port for httpd: each one was taken before httpd had it");
     }
 
-    fn from_parts(process: Master, port: u16, scratch: Scratch) -> Self {
+    fn from_parts(process: Master, port: u16, program: Program, scratch: Scratch) -> Self {
         Self {
             process,
             port,
+            program,
             scratch,
         }
     }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
 
 use self::{
     depth::Depths,
@@ -31,6 +32,7 @@ use crate::{
 mod agent;
 mod attempt;
 mod bpftrace;
+mod configuration;
 mod depth;
 mod load;
 mod programs;
@@ -62,6 +64,9 @@ pub(crate) struct Options {
     /// Three rounds and fewer events: whether it works, not what it costs.
     #[arg(long)]
     quick: bool,
+    /// Only how long a large configuration takes to read; root is not wanted then.
+    #[arg(long)]
+    configuration: bool,
     /// Write all figures to this file, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -86,6 +91,12 @@ struct Turn {
 
 /// Measures and prints the table.
 pub(crate) fn bench(options: &Options) -> Result<ExitCode> {
+    let rounds = if options.quick { 3 } else { options.rounds };
+    if options.configuration {
+        let reading = configuration::measure(rounds)?;
+        print!("{}", reading.table());
+        return keep(options, &json!({ "configuration": reading.json() }));
+    }
     if !is_root() {
         bail!("failed to load programs into the kernel: run `cargo xtask bench` in a root shell");
     }
@@ -93,7 +104,6 @@ pub(crate) fn bench(options: &Options) -> Result<ExitCode> {
     test::mount_tracefs();
     cargo_run(&["build", "--release", "-p", "sigblame"], &[])?;
 
-    let rounds = if options.quick { 3 } else { options.rounds };
     let calls = if options.quick { 40_000 } else { 200_000 };
     // Dropped in reverse order, also when something fails: what is attached goes first.
     let mut worker = Worker::start()?;
@@ -115,9 +125,19 @@ pub(crate) fn bench(options: &Options) -> Result<ExitCode> {
     }
     worker.stop()?;
 
-    print!("{report}");
+    eprintln!("a large configuration");
+    let reading = configuration::measure(rounds)?;
+
+    print!("{report}{}", reading.table());
+    let mut figures = report.json();
+    figures["configuration"] = reading.json();
+    keep(options, &figures)
+}
+
+/// Writes the figures where the user wants them.
+fn keep(options: &Options, figures: &Value) -> Result<ExitCode> {
     if let Some(path) = &options.json {
-        fs::write(path, format!("{:#}\n", report.json()))
+        fs::write(path, format!("{figures:#}\n"))
             .with_context(|| format!("failed to write {}", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -42,6 +42,7 @@ fn usage_errors_exit_with_64_and_help_with_0() {
         &["sigblame", "rum"],
         &["sigblame", "run", "--log.level", "loud"],
         &["sigblame", "run", "--web.listen-address", "localhost:1"],
+        &["sigblame", "status", "--web.listen-address", "9749"],
         &["sigblame", "check-config"],
     ] {
         assert_eq!(code(bad), Some(ExitCode::from(64)), "{bad:?}");
@@ -71,6 +72,30 @@ fn a_flag_beats_the_file() {
     assert_eq!(config.log.level, LogLevel::Warn);
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.proc_root, Path::new("/b"));
+}
+
+/// The agent is asked where its own configuration says that it listens.
+#[test]
+fn status_finds_the_agent_by_its_configuration() {
+    let path = std::env::temp_dir().join(format!("sigblame-status-{}.yaml", std::process::id()));
+    std::fs::write(&path, "web: { listen_address: \"127.0.0.1:1234\" }\n").unwrap();
+    let asked = |arguments: &[&str]| match Cli::read(["sigblame", "status"].iter().chain(arguments))
+    {
+        Ok(Cli {
+            command: Command::Status(args),
+            ..
+        }) => args.load().unwrap().web.listen_address.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let file = ["--config", path.to_str().unwrap()];
+    let by_file = asked(&file);
+    let by_flag = asked(&[&file[..], &["--web.listen-address=[::1]:5"]].concat());
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(
+        (by_file.as_str(), by_flag.as_str()),
+        ("127.0.0.1:1234", "[::1]:5")
+    );
+    assert_eq!(asked(&[]), "127.0.0.1:9749");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{GLOBAL, lines};
 
 /// How many of each thing are kept; more are left out and said to be.
-pub(super) const KEPT_MAX: usize = 4_096;
+pub(super) const KEPT_MAX: usize = 16_384;
 
 /// `%{GLOBAL}` is the empty name.
 pub(super) fn group(name: String) -> String {

@@ -3,7 +3,7 @@
 //! mod_wsgi 6.1.1, `wsgi_config.c` and `wsgi_daemon.c`; 4.7 to 5.0 have the same words but for
 //! `<WSGIInterpreterOptions>`.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     DaemonGroup, ErrorLog, ImportScript, InterpreterOptions, Place, Switch,
@@ -45,6 +45,8 @@ pub(super) struct Said {
     pub(super) restrict_signal: Option<Switch>,
     pub(super) interpreter_options: Vec<Options>,
     pub(super) daemons: Vec<DaemonGroup>,
+    /// Names of the daemons.
+    pub(super) names: HashSet<String>,
     pub(super) scripts: Vec<Mounted>,
     pub(super) import_scripts: Vec<ImportScript>,
     pub(super) scoped: Vec<Scoped>,
@@ -77,6 +79,7 @@ impl Default for Said {
             restrict_signal: None,
             interpreter_options: Vec::new(),
             daemons: Vec::new(),
+            names: HashSet::new(),
             scripts: Vec::new(),
             import_scripts: Vec::new(),
             scoped: Vec::new(),
@@ -259,7 +262,7 @@ impl Said {
                 _ => {}
             }
         }
-        if self.daemons.iter().any(|other| other.name == group.name) {
+        if !self.names.insert(group.name.clone()) {
             return Err(format!("there is a group {:?} already", group.name));
         }
         keep(&mut self.daemons, group)
@@ -271,7 +274,10 @@ impl Said {
         if mount.is_empty() || file.is_empty() {
             return Err("it takes two arguments".to_owned());
         }
-        self.mount(is_plain.then_some(mount), file, rest, place)
+        self.mount(is_plain.then_some(mount), file, rest, place)?;
+        let script = self.scripts.last().filter(|script| script.place == *place);
+        let import = script.and_then(|script| preloaded(script, is_plain));
+        import.map_or(Ok(()), |import| keep(&mut self.import_scripts, import))
     }
 
     /// Requests that another module hands over by the handler's name.
@@ -331,9 +337,26 @@ impl Said {
     }
 }
 
+/// A mounted script that is imported when its process starts, as if `WSGIImportScript` said so: both
+/// of its groups are named, and nothing in it depends on a request (`wsgi_add_script_alias`, 4.7 to
+/// 6.1).
+fn preloaded(script: &Mounted, is_plain: bool) -> Option<ImportScript> {
+    let named = |name: &Option<String>| {
+        let name = group(name.clone()?);
+        (!name.contains("%{")).then_some(name)
+    };
+    (is_plain || !script.file.contains('$')).then_some(())?;
+    Some(ImportScript {
+        file: script.file.clone(),
+        process_group: named(&script.process_group)?,
+        application_group: named(&script.application_group)?,
+        place: script.place.clone(),
+    })
+}
+
 /// Each server's log, the main one's first.
 pub(super) fn error_logs(servers: Vec<Server>, root: &str, default: Option<&str>) -> Vec<ErrorLog> {
-    let mut logs: Vec<ErrorLog> = Vec::new();
+    let (mut logs, mut known) = (Vec::new(), HashSet::new());
     for (at, server) in servers.into_iter().enumerate() {
         let default = || {
             default
@@ -346,7 +369,7 @@ pub(super) fn error_logs(servers: Vec<Server>, root: &str, default: Option<&str>
             ErrorLog::File(path) => ErrorLog::File(super::paths::merge(root, &path)),
             other => other,
         });
-        logs.extend(log.filter(|log| !logs.contains(log)));
+        logs.extend(log.filter(|log| known.insert(log.clone())));
     }
     logs
 }

@@ -292,3 +292,7 @@ impl Source for Files {
         Instant::now() > self.until
     }
 }
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;

@@ -76,6 +76,6 @@ pub(crate) fn check(inputs: &[Vec<u8>]) {
             scripts.len(),
             import_scripts.len(),
         ];
-        assert!(most.into_iter().all(|count| count <= 4_096), "{most:?}");
+        assert!(most.into_iter().all(|count| count <= 16_384), "{most:?}");
     }
 }

@@ -71,7 +71,8 @@ pub struct Configuration {
     pub daemons: Vec<DaemonGroup>,
     /// Each script that is mounted, in order.
     pub scripts: Vec<Script>,
-    /// Each `WSGIImportScript`, in order.
+    /// Each `WSGIImportScript`, in order, and each mounted script that is imported like one, because
+    /// both of its groups are named.
     pub import_scripts: Vec<ImportScript>,
     /// Each `ErrorLog`, the main server's first.
     pub error_logs: Vec<ErrorLog>,
@@ -144,7 +145,7 @@ pub struct ImportScript {
 }
 
 /// Where a server's messages go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ErrorLog {
     /// A file, absolute, as the server sees it.
     File(String),
@@ -226,5 +227,147 @@ impl Configuration {
     #[must_use]
     pub fn daemon(&self, name: &str) -> Option<&DaemonGroup> {
         self.daemons.iter().find(|group| group.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(line: u32) -> Place {
+        Place {
+            file: "/f".into(),
+            line,
+        }
+    }
+
+    /// Sections in order, each at the line of its number from 1; the main server's switch is line 0.
+    fn configuration(
+        main: Option<bool>,
+        sections: &[(Option<&str>, Option<&str>, bool)],
+    ) -> Configuration {
+        let switch = |on, line| Switch {
+            on,
+            place: place(line),
+        };
+        let sections = (1..).zip(sections);
+        Configuration {
+            restrict_signal: main.map(|on| switch(on, 0)),
+            interpreter_options: sections
+                .map(
+                    |(line, (process_group, application_group, on))| InterpreterOptions {
+                        process_group: process_group.map(str::to_owned),
+                        application_group: application_group.map(str::to_owned),
+                        restrict_signal: switch(*on, line),
+                    },
+                )
+                .collect(),
+            ..Configuration::default()
+        }
+    }
+
+    /// `wsgi_resolve_interpreter_options` of mod_wsgi 6.1.1: more matching names win, the later
+    /// section on a tie, and any section over the main server.
+    #[test]
+    fn the_most_specific_section_wins() {
+        let said = |main, sections: &[_], process, application| {
+            let force = configuration(main, sections).restriction(process, application);
+            (force.on, force.place.map(|place| place.line))
+        };
+        let (any, a, b) = (None, Some("a"), Some("b"));
+        for (main, sections, process, application, expected) in [
+            // mod_wsgi's default, and the main server's word.
+            (None, &[][..], a, b, (true, None)),
+            (Some(false), &[], a, b, (false, Some(0))),
+            // A section without names is for all, also over the main server.
+            (Some(true), &[(any, any, false)], a, b, (false, Some(1))),
+            // One name is more than none, wherever it stands.
+            (
+                None,
+                &[(a, any, false), (any, any, true)],
+                a,
+                b,
+                (false, Some(1)),
+            ),
+            (
+                None,
+                &[(any, b, false), (any, any, true)],
+                a,
+                b,
+                (false, Some(1)),
+            ),
+            // Of two with one name each the later one counts, whichever name it is.
+            (
+                None,
+                &[(a, any, false), (any, b, true)],
+                a,
+                b,
+                (true, Some(2)),
+            ),
+            (
+                None,
+                &[(any, b, true), (a, any, false)],
+                a,
+                b,
+                (false, Some(2)),
+            ),
+            // Two names are most.
+            (
+                None,
+                &[(a, b, false), (a, any, true), (any, b, true)],
+                a,
+                b,
+                (false, Some(1)),
+            ),
+            // A name that is not this one's leaves the section out.
+            (
+                Some(true),
+                &[(a, a, false), (b, any, false)],
+                a,
+                b,
+                (true, Some(0)),
+            ),
+            // The empty names are embedded mode and the main interpreter, and names like others.
+            (
+                None,
+                &[(Some(""), Some(""), false)],
+                Some(""),
+                Some(""),
+                (false, Some(1)),
+            ),
+            (None, &[(Some(""), any, false)], a, b, (true, None)),
+            // What is not known matches no name.
+            (None, &[(a, any, false)], None, b, (true, None)),
+            (
+                None,
+                &[(any, any, false), (any, b, true)],
+                a,
+                None,
+                (false, Some(1)),
+            ),
+        ] {
+            let result = said(main, sections, process, application);
+            assert_eq!(
+                result, expected,
+                "{main:?} {sections:?} {process:?} {application:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn daemons_are_found_by_name() {
+        let group = DaemonGroup {
+            name: "a".to_owned(),
+            threads: 15,
+            processes: 1,
+            display_name: None,
+            place: place(1),
+        };
+        let configuration = Configuration {
+            daemons: vec![group.clone()],
+            ..Configuration::default()
+        };
+        assert_eq!(configuration.daemon("a"), Some(&group));
+        assert_eq!(configuration.daemon("b"), None);
     }
 }

@@ -4,6 +4,8 @@
 //! virtual host, then the main server (`wsgi_create_req_config`); the names are expanded by
 //! `wsgi_process_group` and `wsgi_application_group`.
 
+use std::collections::HashMap;
+
 use super::{
     Configuration, Place, Script,
     directives::{self, Mounted, Said, Scoped},
@@ -25,33 +27,25 @@ const WORK_MAX: usize = 64 << 20;
 impl Said {
     /// What was said, as a whole.
     pub(super) fn finish(
-        mut self,
+        self,
         source: &mut dyn Source,
         server_root: String,
         default_log: Option<&str>,
         mut problems: Problems,
     ) -> Configuration {
-        self.scoped.sort_by_key(order);
+        let mut sections = Sections::of(&self.scoped);
         let mut scripts = Vec::with_capacity(self.scripts.len());
-        let scopes = self.scoped.iter().flat_map(|scoped| &scoped.scopes);
-        let cost: usize = scopes.map(|scope| scope.cost()).sum();
-        let hosts = self.servers.len().min(HOSTS_MAX);
-        let mut work = WORK_MAX;
-        for (at, mounted) in self.scripts.iter().enumerate() {
-            let hosts = if mounted.server == 0 { hosts } else { 1 };
-            match work.checked_sub(cost.saturating_mul(hosts)) {
-                Some(rest) if !source.is_late() => work = rest,
-                _ => {
-                    let what = "this script and those behind it are left out: it took too long";
-                    problems.add(mounted.place.clone(), what);
-                    break;
-                }
+        for mounted in &self.scripts {
+            if sections.work == 0 || source.is_late() {
+                let what = "this script and those behind it are left out: it took too long";
+                problems.add(mounted.place.clone(), what);
+                break;
             }
-            scripts.push(self.placed(mounted, &self.scripts[..at], source));
+            scripts.push(self.placed(mounted, &mut sections, source));
         }
         for import in &self.import_scripts {
             let name = &import.process_group;
-            let is_known = name.is_empty() || self.daemons.iter().any(|group| group.name == *name);
+            let is_known = name.is_empty() || self.names.contains(name);
             if !is_known {
                 let what = format!("there is no process group {name:?}");
                 problems.add(import.place.clone(), &what);
@@ -72,19 +66,23 @@ impl Said {
         }
     }
 
-    fn placed(&self, mounted: &Mounted, before: &[Mounted], source: &mut dyn Source) -> Script {
+    fn placed<'s>(
+        &'s self,
+        mounted: &'s Mounted,
+        sections: &mut Sections<'s>,
+        source: &mut dyn Source,
+    ) -> Script {
         let file = &mounted.file;
         let is_directory = file.ends_with('/') || source.kind(file) == Some(Kind::Directory);
+        let others = sections.mounts.entry(mounted.server).or_default();
         let script = Known {
             mounted,
             is_directory,
-            // The first mount that fits takes the request: what lies below an earlier one is not ours.
-            others: (before.iter())
-                .filter(|other| other.server == mounted.server)
-                .filter_map(|other| other.mount.as_deref())
-                .take(OTHERS_MAX)
-                .collect(),
+            others: others.clone(),
         };
+        if others.len() < OTHERS_MAX {
+            others.extend(mounted.mount.as_deref());
+        }
         // Virtual hosts have the main server's scripts, too.
         let (servers, is_whole) = match mounted.server {
             0 => (
@@ -93,7 +91,7 @@ impl Said {
             ),
             server => (server..server + 1, true),
         };
-        let mut groups = servers.map(|server| self.groups(&script, server));
+        let mut groups = servers.map(|server| self.groups(&script, server, sections));
         let (mut process_group, mut application_group) = groups.next().unwrap_or_default();
         for (process, application) in groups {
             process_group = process_group.filter(|name| Some(name) == process.as_ref());
@@ -108,7 +106,15 @@ impl Said {
     }
 
     /// Process and application group of a script in a server; `None` where only a request tells.
-    fn groups(&self, script: &Known<'_>, server: usize) -> (Option<String>, Option<String>) {
+    fn groups(
+        &self,
+        script: &Known<'_>,
+        server: usize,
+        sections: &mut Sections<'_>,
+    ) -> (Option<String>, Option<String>) {
+        if sections.work == 0 {
+            return (None, None);
+        }
         let mounted = script.mounted;
         let (main, own) = (&self.servers[0], &self.servers[server]);
         let process = own.process_group.as_ref();
@@ -116,10 +122,7 @@ impl Said {
         let mut process = Values::new(process.or(main.process_group.as_ref()));
         let mut application = Values::new(application.or(main.application_group.as_ref()));
         let mut is_dispatched = main.is_dispatched || own.is_dispatched;
-        for scoped in &self.scoped {
-            if scoped.server != 0 && scoped.server != server {
-                continue;
-            }
+        for scoped in sections.for_server(server) {
             let counts = scoped.scopes.iter().map(|scope| script.counts(scope));
             let counts = counts.min().unwrap_or(Counts::Always);
             process.set(scoped.process_group.as_ref(), counts);
@@ -175,6 +178,41 @@ impl Said {
 fn order(scoped: &Scoped) -> (Option<Rank>, bool) {
     let rank = scoped.scopes.iter().map(|scope| scope.rank()).max();
     (rank, scoped.server != 0)
+}
+
+/// The groups in sections about paths, by server, and the mounts that are passed.
+struct Sections<'s> {
+    scoped: HashMap<usize, Vec<&'s Scoped>>,
+    mounts: HashMap<usize, Vec<&'s str>>,
+    /// What may still be compared.
+    work: usize,
+}
+
+impl<'s> Sections<'s> {
+    fn of(scoped: &'s [Scoped]) -> Self {
+        let mut sections = Self {
+            scoped: HashMap::new(),
+            mounts: HashMap::new(),
+            work: WORK_MAX,
+        };
+        for scoped in scoped {
+            let servers = sections.scoped.entry(scoped.server);
+            servers.or_default().push(scoped);
+        }
+        sections
+    }
+
+    /// The main server's and its own, as they count.
+    fn for_server(&mut self, server: usize) -> Vec<&'s Scoped> {
+        let of = |server| self.scoped.get(&server).into_iter().flatten();
+        let own = of(server).filter(|_| server != 0);
+        let mut sections: Vec<_> = of(0).chain(own).copied().collect();
+        let scopes = sections.iter().flat_map(|scoped| &scoped.scopes);
+        let cost: usize = scopes.map(|scope| scope.cost()).sum();
+        self.work = self.work.saturating_sub(cost);
+        sections.sort_by_key(|scoped| order(scoped));
+        sections
+    }
 }
 
 /// A script, and what is known of it before its sections are.

@@ -48,6 +48,29 @@ fn the_groups_of_a_configuration() {
     assert_eq!(configuration.error_logs, logs);
 }
 
+/// A script both of whose groups are named where it is mounted is imported at the start.
+#[test]
+fn a_script_with_both_groups_is_imported_at_the_start() {
+    let reading = read_text(
+        "WSGIDaemonProcess one\n\
+         WSGIScriptAlias /a /srv/a.wsgi process-group=one application-group=%{GLOBAL}\n\
+         WSGIScriptAlias /b /srv/b.wsgi process-group=one\n\
+         WSGIScriptAlias /c /srv/c.wsgi process-group=%{GLOBAL} application-group=%{RESOURCE}\n\
+         WSGIScriptAliasMatch ^/d/(.*) /srv/$1.wsgi process-group=one application-group=d\n",
+    );
+    let imported = reading.configuration.import_scripts.iter();
+    let imported: Vec<_> = imported
+        .map(|i| {
+            (
+                i.file.as_str(),
+                i.process_group.as_str(),
+                i.application_group.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(imported, [("/srv/a.wsgi", "one", "")]);
+}
+
 /// Process and application group of the script in a text, `?` where only a request tells.
 fn groups(text: &str) -> String {
     let reading = read_text(text);
@@ -65,7 +88,7 @@ fn groups(text: &str) -> String {
 
 #[test]
 fn scripts_run_where_mod_wsgi_runs_them() {
-    let host = "Listen 80\nServerName a.org\n";
+    let host = "Listen 80\nServerName a.org\nWSGIDaemonProcess d\n";
     for (text, expected) in [
         ("WSGIScriptAlias / /s/a.wsgi", " a.org|"),
         ("WSGIScriptAlias /app /s/a.wsgi", " a.org|/app"),

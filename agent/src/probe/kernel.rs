@@ -65,16 +65,23 @@ const REGISTERS: Registers = if cfg!(target_arch = "aarch64") {
     }
 };
 
+/// Helpers that not every kernel has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Helpers {
+    /// `bpf_task_pt_regs`.
+    pub task_regs: bool,
+    /// `bpf_get_attach_cookie`.
+    pub cookie: bool,
+}
+
 /// Looks up every field of [`RawKernel`].
 ///
 /// The formats are those of `syscalls:sys_enter_rt_sigaction` and `…sys_exit_rt_sigaction`.
-///
-/// `has_task_regs`: the kernel has the helper `bpf_task_pt_regs`.
 pub fn offsets(
     btf: &Btf<'_>,
     enter: &str,
     exit: &str,
-    has_task_regs: bool,
+    helpers: Helpers,
 ) -> Result<RawKernel, KernelError> {
     let (enter, exit) = (Format::parse(enter)?, Format::parse(exit)?);
     let at = |name, member| btf.offset(name, member);
@@ -110,7 +117,8 @@ pub fn offsets(
             at("pt_regs", REGISTERS.base).map(|base| base + lr)
         })?,
         regs_argument: at("pt_regs", REGISTERS.argument)?,
-        has_task_regs: has_task_regs.into(),
+        has_task_regs: helpers.task_regs.into(),
+        has_cookie: helpers.cookie.into(),
         binprm_file: at("linux_binprm", "file")?,
         file_inode: at("file", "f_inode")?,
         inode_number: at("inode", "i_ino")?,
@@ -191,7 +199,11 @@ mod tests {
     }
 
     fn look(bytes: &[u8], enter: &str, exit: &str) -> Result<RawKernel, KernelError> {
-        offsets(&Btf::parse(bytes)?, enter, exit, true)
+        let helpers = Helpers {
+            task_regs: true,
+            cookie: true,
+        };
+        offsets(&Btf::parse(bytes)?, enter, exit, helpers)
     }
 
     #[test]
@@ -225,6 +237,7 @@ mod tests {
             regs_lr: REGISTERS.lr.map_or(0, |lr| 16 + lr),
             regs_argument: 24,
             has_task_regs: 1,
+            has_cookie: 1,
             binprm_file: 0,
             file_inode: 0,
             inode_number: 0,

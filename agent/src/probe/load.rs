@@ -13,7 +13,7 @@ use probe_abi::{kernel::RawKernel, map, python::RawLayout};
 use super::{
     btf::Btf as Members,
     hooks::{self, HookStatus},
-    kernel,
+    kernel::{self, Helpers},
     maps::Controls,
     ring::Ring,
 };
@@ -114,10 +114,14 @@ pub fn try_load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, Load
     let exit = format_of("syscalls/sys_exit_rt_sigaction")?;
     raise_memory_limit();
     raise_file_limit();
-    // Where the kernel does not say, it is taken to be an old one: that costs at most the stack.
-    let has_task_regs =
-        is_helper_supported(ProgramType::TracePoint, BpfHelper::BPF_FUNC_task_pt_regs);
-    let offsets = kernel::offsets(&members, &enter, &exit, has_task_regs.unwrap_or(false))
+    // Where the kernel does not say, it is taken to be an old one: that costs at most the stack, and
+    // calls that are told twice.
+    let has = |kind, helper| is_helper_supported(kind, helper).unwrap_or(false);
+    let helpers = Helpers {
+        task_regs: has(ProgramType::TracePoint, BpfHelper::BPF_FUNC_task_pt_regs),
+        cookie: has(ProgramType::KProbe, BpfHelper::BPF_FUNC_get_attach_cookie),
+    };
+    let offsets = kernel::offsets(&members, &enter, &exit, helpers)
         .map_err(|error| LoadError::Fields(error.to_string()))?;
 
     let mut loader = EbpfLoader::new();

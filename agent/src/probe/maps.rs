@@ -73,7 +73,7 @@ impl Controls {
             misses: map_of(&mut ebpf, map::MISSES)?,
             tallies: map_of(&mut ebpf, map::TALLIES)?,
             ebpf,
-            uprobes: Uprobes::default(),
+            uprobes: Uprobes::new(kernel),
             kernel: *kernel,
         })
     }

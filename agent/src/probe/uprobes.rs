@@ -11,10 +11,11 @@ use aya::{
     Ebpf,
     programs::{
         UProbe,
-        uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope},
+        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
     },
 };
 use probe_abi::{
+    kernel::RawKernel,
     map::STARTS_MAX,
     process::{RawInterpreter, RawStart, START_PAGE},
 };
@@ -31,7 +32,8 @@ pub const INTERCEPTS_MAX: usize = 256;
 /// Programs whose reading of a configuration is probed at a time.
 pub const RELOADS_MAX: usize = 256;
 
-/// A file: device and inode.
+/// A file: device and inode, as `/proc` or `stat` has them. One file may have several of these, each of
+/// which is probed; the programs tell each call once (from Linux 5.15 on).
 pub type File = (u32, u64);
 
 /// The uprobes by program and file.
@@ -41,12 +43,14 @@ pub(super) struct Uprobes {
     reloads: Probed,
 }
 
-impl Default for Uprobes {
-    fn default() -> Self {
+impl Uprobes {
+    pub(super) fn new(kernel: &RawKernel) -> Self {
+        let has_cookie = kernel.has_cookie != 0;
         Self {
-            interpreters: Probed::new("interpreter", STARTS_MAX as usize),
-            intercepts: Probed::new(INTERCEPT, INTERCEPTS_MAX),
-            reloads: Probed::new(RELOAD, RELOADS_MAX),
+            // Which fills a row with the same however often it runs.
+            interpreters: Probed::new("interpreter", STARTS_MAX as usize, false),
+            intercepts: Probed::new(INTERCEPT, INTERCEPTS_MAX, has_cookie),
+            reloads: Probed::new(RELOAD, RELOADS_MAX, has_cookie),
         }
     }
 }
@@ -55,6 +59,9 @@ impl Default for Uprobes {
 struct Probed {
     program: &'static str,
     most: usize,
+    has_cookie: bool,
+    /// How many were attached so far.
+    attached: u64,
     links: HashMap<File, Attached>,
 }
 
@@ -67,10 +74,12 @@ struct Attached {
 }
 
 impl Probed {
-    fn new(program: &'static str, most: usize) -> Self {
+    fn new(program: &'static str, most: usize, has_cookie: bool) -> Self {
         Self {
             program,
             most,
+            has_cookie,
+            attached: 0,
             links: HashMap::new(),
         }
     }
@@ -106,7 +115,12 @@ impl Probed {
             .ok_or_else(|| format!("the object has no program {name}"))?
             .try_into()
             .map_err(|error: aya::programs::ProgramError| error.to_string())?;
-        let point = UProbeAttachLocation::AbsoluteOffset(offset);
+        // By which the probe tells several attachments to one file apart.
+        self.attached += 1;
+        let point = UProbeAttachPoint {
+            location: UProbeAttachLocation::AbsoluteOffset(offset),
+            cookie: self.has_cookie.then_some(self.attached),
+        };
         let link = program
             .attach(point, path, UProbeScope::AllProcesses)
             .and_then(|id| program.take_link(id))

@@ -1,11 +1,13 @@
 //! The servers' configurations: read beside the loop, and waited for.
 //!
 //! Reading takes milliseconds, seconds where somebody includes thousands of files. The loop goes on
-//! meanwhile, but what processes do waits in order: a call must not be judged by a configuration
-//! that its server has left behind. It waits a second at most, and is then judged by what is known.
+//! meanwhile, but the calls of that server's processes wait: a call must not be judged by a
+//! configuration that its server has left behind. It waits a second at most, and is then judged by
+//! what is known. Births never wait, deaths only behind the calls of the process: what looks at
+//! `/proc` find meanwhile has to fit to what the table knows.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     path::{Path, PathBuf},
     time::{Duration, Instant as Moment},
 };
@@ -54,6 +56,10 @@ pub(super) struct Configurations {
     pending: BTreeMap<ServerId, Pending>,
     waiting: VecDeque<Box<[u8]>>,
     waiting_bytes: usize,
+    /// How many records of each process wait.
+    processes: HashMap<ProcessKey, usize>,
+    /// When to see whose waiting is over.
+    until: Option<Moment>,
 }
 
 impl Configurations {
@@ -66,6 +72,8 @@ impl Configurations {
             pending: BTreeMap::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            processes: HashMap::new(),
+            until: None,
         }
     }
 
@@ -74,14 +82,9 @@ impl Configurations {
         self.answers.recv().await
     }
 
-    /// Until when records wait; `None` where nothing is waited for.
+    /// When to see whose waiting is over; `None` where nobody waits.
     pub(super) fn until(&self) -> Option<Moment> {
-        let now = Moment::now();
-        let ends = self
-            .pending
-            .values()
-            .map(|pending| pending.since + PATIENCE);
-        ends.filter(|end| *end > now).max()
+        self.until.filter(|_| !self.waiting.is_empty())
     }
 
     /// Whether as much waits as may.
@@ -89,14 +92,23 @@ impl Configurations {
         self.waiting_bytes >= WAITING_MAX
     }
 
-    /// Whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// Lets nothing wait any longer.
     pub(super) fn give_up(&mut self) {
         self.pending.clear();
+        self.until = Some(Moment::now());
+    }
+
+    /// Whether a server's configuration is being read, and may be waited for.
+    fn is_awaited(&self, server: ServerId, now: Moment) -> bool {
+        let pending = self.pending.get(&server);
+        pending.is_some_and(|pending| now < pending.since + PATIENCE)
+    }
+
+    /// Whether that holds for any server.
+    fn is_any_awaited(&self, now: Moment) -> bool {
+        self.pending
+            .keys()
+            .any(|server| self.is_awaited(*server, now))
     }
 
     fn request(&mut self, server: ServerId, process: ProcessKey, generation: u32) {
@@ -108,7 +120,9 @@ impl Configurations {
             since: Moment::now(),
             again: None,
         };
+        let until = pending.since + PATIENCE;
         self.pending.insert(server, pending);
+        self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
         let (sender, proc_root) = (self.sender.clone(), self.proc_root.clone());
         tokio::task::spawn_blocking(move || {
             let began = Moment::now();
@@ -124,43 +138,66 @@ impl Configurations {
         });
     }
 
-    fn wait(&mut self, record: &[u8]) {
+    fn wait(&mut self, process: ProcessKey, record: &[u8]) {
+        *self.processes.entry(process).or_default() += 1;
         self.waiting_bytes += record.len();
         self.waiting.push_back(record.into());
     }
 
-    fn pop(&mut self) -> Option<Box<[u8]>> {
-        let record = self.waiting.pop_front()?;
-        self.waiting_bytes -= record.len();
-        Some(record)
+    /// Everything that waits, in order.
+    fn all(&mut self) -> VecDeque<Box<[u8]>> {
+        self.processes.clear();
+        self.waiting_bytes = 0;
+        std::mem::take(&mut self.waiting)
     }
 }
 
 impl Agent {
     /// Whether a record has to wait for a configuration; if so, it does from now on.
-    ///
-    /// What runs a program that nobody knows yet does not: an httpd is to be watched at once.
     pub(super) fn waits(&mut self, record: &[u8]) -> bool {
-        if self.configurations.until().is_none() && self.configurations.is_empty() {
+        let configurations = &self.configurations;
+        if configurations.pending.is_empty() && configurations.waiting.is_empty() {
             return false;
         }
-        if let Ok((_, event)) = decode::decode(record)
-            && let What::Executed { .. } = event.what
-            && self.engine.table.get(event.process).is_none()
-        {
+        let Ok((_, event)) = decode::decode(record) else {
             return false;
+        };
+        let key = event.process;
+        let follows = configurations.processes.contains_key(&key);
+        let waits = match event.what {
+            What::Registration(_) | What::Attempted(_) => {
+                let now = Moment::now();
+                let process = self.engine.table.get(key);
+                follows
+                    || match process {
+                        Some(process) => configurations.is_awaited(process.server, now),
+                        // It may belong to any of them.
+                        None => configurations.is_any_awaited(now),
+                    }
+            }
+            What::Exited { .. } | What::Executed { .. } => follows,
+            _ => false,
+        };
+        if waits {
+            self.configurations.wait(key, record);
         }
-        self.configurations.wait(record);
-        true
+        waits
     }
 
-    /// Takes in what has waited, unless it has to go on waiting.
+    /// Takes in what need not wait any longer.
     pub(super) fn resume(&mut self) -> Result<()> {
-        while self.configurations.until().is_none()
-            && let Some(record) = self.configurations.pop()
-        {
-            self.take(&record)?;
+        let now = Moment::now();
+        if self.configurations.until.is_none_or(|until| now < until) {
+            return Ok(());
         }
+        for record in self.configurations.all() {
+            if !self.waits(&record) {
+                self.take(&record)?;
+            }
+        }
+        let pending = self.configurations.pending.values();
+        let ends = pending.map(|pending| pending.since + PATIENCE);
+        self.configurations.until = ends.filter(|end| *end > now).min();
         Ok(())
     }
 
@@ -190,34 +227,37 @@ impl Agent {
             read,
             took,
         } = answer;
-        let again = self
-            .configurations
-            .pending
-            .remove(&server)
-            .and_then(|pending| pending.again);
-        // A server that goes into the background has another first process by now.
+        let pending = self.configurations.pending.remove(&server);
+        let again = pending.and_then(|pending| pending.again);
+        if let Some((process, generation)) = again {
+            self.configurations.request(server, process, generation);
+        }
+        // What has waited is looked at anew.
+        self.configurations.until = Some(Moment::now());
         let mut servers = self.engine.table.servers();
         let known = servers.find(|known| known.id == server);
         let known = known.map(|known| (known.master, known.name.clone()));
         drop(servers);
-        if let Some((master, name)) = known {
-            match read {
-                Ok(read) => {
-                    self.tell_configuration(&name, &read, took);
-                    self.whole(Event {
-                        when: clock::now(),
-                        process: master,
-                        tid: master.pid,
-                        what: What::Configured {
-                            generation,
-                            configuration: read.configuration.into(),
-                        },
-                    });
-                }
-                Err(_) if master != process && again.is_none() => {
-                    self.configurations.request(server, master, generation);
-                }
-                Err(reason) => {
+        let Some((master, name)) = known else {
+            return self.drain(ring);
+        };
+        match read {
+            Ok(read) => {
+                self.tell_configuration(&name, &read, took);
+                self.whole(Event {
+                    when: clock::now(),
+                    process: master,
+                    tid: master.pid,
+                    what: What::Configured {
+                        generation,
+                        configuration: read.configuration.into(),
+                    },
+                });
+            }
+            Err(_) if again.is_some() => {}
+            Err(reason) => match self.successor(server, process) {
+                Some(next) => self.configurations.request(server, next, generation),
+                None => {
                     let reason = reason.to_string();
                     warn!(
                         server = name,
@@ -226,12 +266,22 @@ impl Agent {
                     );
                     self.engine.table.unread(master, reason);
                 }
-            }
-        }
-        if let Some((process, generation)) = again {
-            self.configurations.request(server, process, generation);
+            },
         }
         self.drain(ring)
+    }
+
+    /// Who has a server's configuration in the place of a process that has ended: a server that goes
+    /// into the background forks, and its first process ends.
+    fn successor(&self, server: ServerId, ended: ProcessKey) -> Option<ProcessKey> {
+        if self.watch.exists(ended) {
+            return None;
+        }
+        let processes = self.engine.table.processes();
+        let mut others = processes.filter(|p| {
+            p.server == server && p.key != ended && matches!(p.role, Role::Master | Role::Embedded)
+        });
+        others.find(|p| self.watch.exists(p.key)).map(|p| p.key)
     }
 
     fn tell_configuration(&self, server: &str, read: &Read, took: Duration) {

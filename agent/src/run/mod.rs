@@ -311,7 +311,8 @@ impl Agent {
         }
         match &event.what {
             // A server that was not looked at yet: its workers may be gone before they are.
-            What::Forked { .. } if self.engine.table.get(event.process).is_none() => {
+            What::Forked { child, .. } if self.engine.table.get(event.process).is_none() => {
+                self.watch.forked(event.process, *child);
                 self.look_up_from(event.process, event.when);
             }
             What::Executed { file } => self.watch.executed(event.process, *file),

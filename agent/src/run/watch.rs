@@ -119,7 +119,7 @@ impl Watch {
     }
 
     /// Whether a process is still there.
-    fn exists(&self, key: ProcessKey) -> bool {
+    pub(super) fn exists(&self, key: ProcessKey) -> bool {
         let stat = std::fs::read_to_string(self.proc_root.join(key.pid.to_string()).join("stat"));
         stat.ok()
             .and_then(|text| crate::process::proc::stat(&text))
@@ -306,6 +306,14 @@ impl Watch {
             interval: FIRST,
         };
         self.candidates.insert(key.pid, candidate);
+    }
+
+    /// A process that the table does not know made another: where it is a candidate, its child is, too.
+    /// A server that goes into the background leaves its modules to the child, which loads them anew.
+    pub(super) fn forked(&mut self, parent: ProcessKey, child: ProcessKey) {
+        if self.candidates.contains_key(&parent.pid) {
+            self.look_soon(child);
+        }
     }
 
     /// When the next candidate is to be looked at.

@@ -73,7 +73,7 @@ struct ErrorBody {
 impl Client {
     /// Connects. Where the agent listens on every address, its own answers: to Linux, the address of
     /// any interface is the loopback interface's (`ip_route_output_key_hash_rcu` in
-    /// net/ipv4/route.c, `tcp_v6_connect`).
+    /// net/ipv4/route.c, `tcp_v6_connect` in net/ipv6/tcp_ipv6.c, Linux 5.10 to 7.3).
     pub(super) async fn connect(address: SocketAddr) -> Result<Self, AskError> {
         let nobody = |reason: String| AskError::Nobody { address, reason };
         let stream = time::timeout(PATIENCE, TcpStream::connect(address))

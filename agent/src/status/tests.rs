@@ -170,6 +170,37 @@ fn workers_under_another_restriction_say_so() {
     );
 }
 
+/// A prefork server has hundreds of workers.
+#[test]
+fn many_workers_that_are_alike_are_one_line() {
+    let mut report = sample::report();
+    let calm = report.workers.remove(2);
+    report.workers.clear();
+    for pid in 100..150 {
+        let mut worker = calm.clone();
+        worker.pid = pid;
+        worker.ns_pid = Some(if pid == 101 { 7 } else { pid });
+        report.workers.push(worker);
+    }
+    report.workers[0].started = "2026-01-31T12:02:50.000000Z".to_owned();
+    let text = shown(&report);
+    let line = text.lines().find(|line| line.contains("pid 100")).unwrap();
+    assert!(
+        line.starts_with("    pid 100 101 (7 inside) 102 103 "),
+        "{line}"
+    );
+    assert!(
+        line.ends_with(" 118 119 and 30 more, up 10 s to 5 min: untouched"),
+        "{line}"
+    );
+    report.workers[1].signals[Signal::TERM.index()] = sample::taken();
+    let text = shown(&report);
+    assert!(
+        text.contains("    pid 101 (7 inside), up 5 min\n      SIGTERM: takeover.so"),
+        "{text}"
+    );
+}
+
 /// A narrow terminal breaks the long lines itself, but for the list that we know how to break.
 #[test]
 fn the_untouched_signals_fit_a_narrow_terminal() {

@@ -1,5 +1,7 @@
 //! The status for people: what stands out first, and everything else in few words.
 
+mod workers;
+
 use std::{
     fmt::{self, Write as _},
     os::fd::AsFd,
@@ -9,12 +11,12 @@ use jiff::Timestamp;
 
 use super::{
     standing::{Siblings, is_telling},
-    words::{self, count, stands, why},
+    words::{self, count},
 };
 use crate::{
-    engine::status::{Report, Server, SignalStatus, Worker},
+    engine::status::{Report, Server, Worker},
     escape,
-    sink::text::{BOLD, DIM, Paint, YELLOW, blame, grade},
+    sink::text::{BOLD, DIM, Paint, YELLOW},
 };
 
 /// How it shall look.
@@ -156,161 +158,6 @@ impl Page {
             self.every(&server.signals, &telling);
         } else {
             self.standing_out(&telling);
-        }
-    }
-
-    fn group(&mut self, group: &Siblings<'_>, restriction: &str) {
-        let mut title = escape::text(group.role).to_string();
-        if let Some(name) = group.process_group {
-            let _ = write!(title, " {}", escape::text(name));
-        }
-        let number = count(group.workers.len(), "worker");
-        let _ = writeln!(self.out, "  {}: {number}", self.paint.with(BOLD, title));
-        let worker = group.workers.first();
-        if let Some(worker) = worker.filter(|worker| worker.restrict_signal != restriction) {
-            let own = words::restriction(&worker.restrict_signal, &worker.restrict_signal_from);
-            let _ = writeln!(self.out, "    restriction {own}");
-        }
-        for application in worker.into_iter().flat_map(|worker| &worker.applications) {
-            let name = application.group.as_deref().unwrap_or("an application");
-            let script = application.script.as_deref().unwrap_or("a script");
-            let what = format!("{} ({})", escape::text(name), escape::text(script));
-            self.wrapped("    runs ", "         ", &[what]);
-        }
-        if !self.look.all {
-            self.usual(group);
-        }
-        let mut alike = Vec::new();
-        for worker in &group.workers {
-            let standing_out = group.standing_out(worker);
-            if standing_out.is_empty() && !self.look.all {
-                alike.push(self.process(worker));
-                continue;
-            }
-            let _ = writeln!(self.out, "    {}", self.process(worker));
-            if self.look.all {
-                self.every(&worker.signals, &standing_out);
-            } else {
-                self.standing_out(&standing_out);
-            }
-        }
-        if !alike.is_empty() {
-            let last = alike.len() - 1;
-            for (at, process) in alike.iter_mut().enumerate() {
-                process.push_str(if at < last { ";" } else { ": untouched" });
-            }
-            self.wrapped("    ", "    ", &alike);
-        }
-    }
-
-    fn process(&self, worker: &Worker) -> String {
-        let mut out = format!("pid {}", worker.pid);
-        if let Some(inner) = worker.ns_pid.filter(|inner| *inner != worker.pid) {
-            let _ = write!(out, " ({inner} inside)");
-        }
-        let _ = write!(out, ", up {}", self.age(&worker.started));
-        out
-    }
-
-    /// One line for all signals that stand as the server, the interpreter and the C library set
-    /// them: by owner.
-    fn usual(&mut self, group: &Siblings<'_>) {
-        let mut sets: Vec<(String, Vec<&str>)> = Vec::new();
-        let (mut default, mut unknown) = (0, 0);
-        for signal in group.usual() {
-            match signal.kind.as_str() {
-                "default" => default += 1,
-                "unknown" => unknown += 1,
-                _ => {
-                    let by = stands(signal);
-                    match sets.iter_mut().find(|(other, _)| *other == by) {
-                        Some((_, names)) => names.push(&signal.name),
-                        None => sets.push((by, vec![&signal.name])),
-                    }
-                }
-            }
-        }
-        let mut parts: Vec<String> = sets
-            .into_iter()
-            .map(|(by, names)| format!("{by} {}", escape::text(&names.join(" "))))
-            .collect();
-        if default > 0 {
-            parts.push(format!("the other {default} default"));
-        }
-        if unknown > 0 {
-            parts.push(format!(
-                "the other {unknown} unknown: nobody has looked yet"
-            ));
-        }
-        let last = parts.len().saturating_sub(1);
-        for part in parts.iter_mut().take(last) {
-            part.push(';');
-        }
-        let words: Vec<String> = parts
-            .iter()
-            .flat_map(|part| part.split(' ').map(str::to_owned))
-            .collect();
-        self.wrapped("    untouched: ", "      ", &words);
-    }
-
-    /// The signals that somebody should look at: those of one cause together, two lines each.
-    fn standing_out(&mut self, signals: &[(&SignalStatus, Option<&SignalStatus>)]) {
-        let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
-        for (signal, other) in signals {
-            let cause = self.cause(signal, *other);
-            match causes.iter_mut().find(|(known, _)| *known == cause) {
-                Some((_, names)) => names.push(&signal.name),
-                None => causes.push((cause, vec![&signal.name])),
-            }
-        }
-        for (cause, names) in causes {
-            let names = escape::text(&names.join(" ")).to_string();
-            let names = self.paint.with(BOLD, names);
-            let _ = writeln!(self.out, "      {names}: {cause}");
-        }
-    }
-
-    /// What stands on a signal, why that is worth a look, and who did it.
-    fn cause(&self, signal: &SignalStatus, other: Option<&SignalStatus>) -> String {
-        let Some(taken) = &signal.taken_by else {
-            let why = self.paint.with(YELLOW, why(signal, other));
-            return format!("{}  {why}", stands(signal));
-        };
-        let mut out = format!(
-            "{}  {} {} for {}",
-            stands(signal),
-            grade(taken.severity, self.paint),
-            escape::text(&taken.rule),
-            self.age(&taken.since)
-        );
-        if let Some(blamed) = blame(&taken.blame) {
-            let _ = write!(out, "\n        {} {blamed}", self.paint.with(DIM, "by"));
-        }
-        out
-    }
-
-    /// Every signal, a line each.
-    fn every(
-        &mut self,
-        signals: &[SignalStatus],
-        standing_out: &[(&SignalStatus, Option<&SignalStatus>)],
-    ) {
-        for signal in signals {
-            let found = standing_out.iter().find(|(s, _)| s.number == signal.number);
-            if let Some((_, other)) = found {
-                let name = escape::text(&signal.name).to_string();
-                let name = self.paint.with(BOLD, format_args!("{name:<11}"));
-                let _ = writeln!(self.out, "      {name} {}", self.cause(signal, *other));
-                continue;
-            }
-            let flags = escape::text(&signal.flags.join(" ")).to_string();
-            let line = format!(
-                "      {:<11} {}  {}",
-                escape::text(&signal.name).to_string(),
-                stands(signal),
-                self.paint.with(DIM, flags)
-            );
-            let _ = writeln!(self.out, "{}", line.trim_end());
         }
     }
 

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use crate::{engine::status::SignalStatus, escape};
+use crate::{
+    engine::status::{SignalStatus, Worker},
+    escape,
+};
 
 /// What stands on a signal: an owner and a symbol, or a word.
 pub(super) fn stands(signal: &SignalStatus) -> String {
@@ -14,6 +17,14 @@ pub(super) fn stands(signal: &SignalStatus) -> String {
         ("handler", None, _) => "code of no known file".to_owned(),
         ("ignore", ..) => "ignored".to_owned(),
         (kind, ..) => escape::text(kind).to_string(),
+    }
+}
+
+/// A worker's process id, and the one that its container knows.
+pub(super) fn pid(worker: &Worker) -> String {
+    match worker.ns_pid.filter(|inner| *inner != worker.pid) {
+        Some(inner) => format!("{} ({inner} inside)", worker.pid),
+        None => worker.pid.to_string(),
     }
 }
 

@@ -8,6 +8,7 @@ import enum
 import json
 import signal
 import threading
+import types
 
 from recording import Recorder
 
@@ -42,8 +43,8 @@ LIBC = ctypes.CDLL(None)
 IMPOSTOR = type("function", (Handlers,), {})
 
 
-def line():
-    return on_signal.__code__.co_firstlineno
+def line(function):
+    return function.__code__.co_firstlineno
 
 
 def swallowed(recorder):
@@ -54,8 +55,11 @@ def swallowed(recorder):
         (signal.SIGHUP, signal.SIG_IGN, "ignore"),
         (15, 0, "default"),
         (15, 1, "ignore"),
-        (12, on_signal, "function %d on_signal" % line()),
-        (Number.USR2, Handlers().on_signal, "object method"),
+        (12, on_signal, "function %d on_signal" % line(on_signal)),
+        (Number.USR2, Handlers().on_signal, "function %d Handlers.on_signal" % line(Handlers.on_signal)),
+        (10, [].append, "object builtin_function_or_method"),
+        (10, types.MethodType(len, ""), "object builtin_function_or_method"),
+        (10, types.MethodType(Handlers(), 0), "object Handlers"),
         (True, Handlers(), "object Handlers"),
         (0, len, "object builtin_function_or_method"),
         (64, 5, "object int"),

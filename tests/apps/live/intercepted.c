@@ -14,7 +14,8 @@
 
 static char *head, interpreter[4096], thread[4096], cframe[64], frame[128], code[4096], file[4096];
 static char name[4096], table[64], tuple[64], number[64], handler[64];
-static char integers[4096], functions[4096], endless[8192];
+static char integers[4096], functions[4096], methods[4096], endless[8192];
+static char method[64];
 
 static const unsigned long unmapped = 0x10000, kernel = 0xffffffff81000000;
 enum { LONG = 1 << 24, HEAP = 1 << 9 };
@@ -55,6 +56,9 @@ static void tell_the_truth(void)
     put(integers, 168, LONG);
     put(functions, 24, (unsigned long)"function");
     put(functions, 168, 0);
+    put(methods, 24, (unsigned long)"method");
+    put(method, 8, (unsigned long)methods);
+    put(method, 16, (unsigned long)handler);
     put(tuple, 16, 2);
     put(tuple, 24, (unsigned long)number);
     put(tuple, 32, (unsigned long)handler);
@@ -131,6 +135,14 @@ static char *lie(const char *what)
         put(handler, 48, (unsigned long)hidden);
     } else if (!strcmp(what, "kernel-code")) {
         put(handler, 48, kernel);
+    } else if (!strcmp(what, "method")) {
+        put(tuple, 32, (unsigned long)method);
+    } else if (!strcmp(what, "method-of-itself")) {
+        put(tuple, 32, (unsigned long)method);
+        put(method, 16, (unsigned long)method);
+    } else if (!strcmp(what, "method-of-the-kernel")) {
+        put(tuple, 32, (unsigned long)method);
+        put(method, 16, kernel);
     } else if (!strcmp(what, "long-file")) {
         put(file, 16, ~0UL >> 1);
     } else if (!strcmp(what, "endless-integer-for-a-handler")) {

@@ -8,13 +8,15 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Httpd, Installation, Mpm};
+use super::{Httpd, Installation, Mpm, control::Program};
 use crate::scratch::{self, Scratch};
 
 /// The directory of the application's files, in the server's own.
 pub(super) const APP: &str = "app";
 /// Where another Python than the system's appears in it.
 const PYTHON: &str = "python";
+/// Where a mod_wsgi of the server's own is in it.
+const MODULES: &str = "modules";
 
 /// Which process and which interpreter run a script.
 #[derive(Clone, Debug)]
@@ -174,6 +176,35 @@ impl Builder {
         self
     }
 
+    /// A copy of mod_wsgi in the server's own directory, changed by `edit`, is its mod_wsgi.
+    ///
+    /// # Errors
+    /// When it cannot be copied, or `edit` fails.
+    pub fn own_mod_wsgi(mut self, edit: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        let from = &self.installation.mod_wsgi;
+        let from = self.installation.namespaces.outside(from);
+        let bytes = fs::read(&from);
+        let bytes = bytes.with_context(|| format!("failed to read {}", from.display()))?;
+        let file = self.scratch.make_dir(MODULES)?.join("mod_wsgi.so");
+        scratch::write(&file, bytes)?;
+        edit(&file)?;
+        self.installation.mod_wsgi = file;
+        Ok(self)
+    }
+
+    /// A copy of httpd's program under another name in the server's own directory is its program.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn own_httpd(mut self, name: &str) -> Result<Self> {
+        let from = &self.installation.httpd;
+        let file = self.scratch.make_dir("sbin")?.join(name);
+        // With its mode: it is a program.
+        fs::copy(from, &file).with_context(|| format!("failed to copy {}", from.display()))?;
+        self.installation.httpd = file;
+        Ok(self)
+    }
+
     /// Gives the server process ids of its own.
     #[must_use]
     pub fn own_processes(mut self) -> Self {
@@ -242,7 +273,16 @@ impl Builder {
     /// When it does not come up; the error holds what it said.
     pub fn start(self) -> Result<Httpd> {
         let (process, port) = Httpd::start(&self)?;
-        Ok(Httpd::from_parts(process, port, self.scratch))
+        let program = self.program();
+        Ok(Httpd::from_parts(process, port, program, self.scratch))
+    }
+
+    pub(super) fn program(&self) -> Program {
+        Program {
+            file: self.installation.httpd.clone(),
+            namespaces: self.installation.namespaces.clone(),
+            env: self.env.clone(),
+        }
     }
 
     /// The text of `httpd.conf`.

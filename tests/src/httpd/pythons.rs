@@ -77,6 +77,13 @@ impl Python {
         all.join(format!("{}-{}", self.version, self.mod_wsgi))
     }
 
+    /// The same directory, where it was built for the running test.
+    #[must_use]
+    pub fn package(&self) -> Option<PathBuf> {
+        let dir = self.package_dir(&built_dir()?);
+        dir.is_dir().then_some(dir)
+    }
+
     /// Its mod_wsgi, where that was built.
     #[must_use]
     pub fn module(&self, all: &Path) -> Option<PathBuf> {

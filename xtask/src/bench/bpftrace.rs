@@ -73,7 +73,8 @@ impl Bpftrace {
             Command::new("bpftrace")
                 // Looked up for each event anew, names take it milliseconds.
                 .env("BPFTRACE_NO_USER_SYMBOLS", "1")
-                .args(["-q", "-B", "line", "-e", &script])
+                // It takes an address without a symbol only where it is told not to mind.
+                .args(["--unsafe", "-q", "-B", "line", "-e", &script])
                 .stdin(Stdio::null())
                 .stdout(output.try_clone()?)
                 .stderr(output),

@@ -14,8 +14,9 @@ use crate::{
 };
 
 /// Fewer signals than this are set in no process of an httpd that was looked at: each ignores
-/// SIGPIPE, handles SIGTERM and SIGHUP and five that mean a crash (`ap_fatal_signal_setup` in
-/// server/mpm_unix.c, and each MPM, httpd 2.4).
+/// SIGPIPE and handles SIGTERM; children of an MPM also handle those that mean a crash
+/// (`ap_fatal_signal_setup` in server/mpm_unix.c, httpd 2.4), daemons SIGINT and SIGUSR1
+/// (`wsgi_start_process`, mod_wsgi 4.x to 6.x).
 const SET_BY_HTTPD: usize = 3;
 
 /// Whether a process's default dispositions were seen, and are not only the value of what was

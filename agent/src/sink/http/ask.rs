@@ -26,8 +26,8 @@ use crate::engine::status::{Agent, Hook, SCHEMA, Server, Snapshot, Worker};
 /// Who asks; the answer goes back this way.
 pub type Question = oneshot::Sender<Arc<Snapshot>>;
 
-/// Questions that may wait. One snapshot answers all of them.
-const QUEUE: usize = 32;
+/// Questions that may wait: as many as there are connections. One snapshot answers all of them.
+const QUEUE: usize = 128;
 
 /// How long an answer may take. The loop is away for some tens of milliseconds at most, while it
 /// looks at every process of the host.
