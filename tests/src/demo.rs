@@ -31,7 +31,8 @@ pub struct Route {
     /// Relative to the mount.
     pub path: &'static str,
     /// What stands there before anybody clicks: a script whose process and application group are
-    /// both given is imported when a process starts (`wsgi_hook_child_init`, mod_wsgi 4.7 to 6.1).
+    /// both given is imported when a process starts (`wsgi_add_script_alias` puts it on the list of
+    /// `WSGIImportScript`, mod_wsgi 4.7 to 6.1).
     pub at_start: &'static [(&'static str, &'static str)],
     /// Under `WSGIRestrictSignal On`: the signals taken, each with the rule that says most.
     pub findings: &'static [(&'static str, &'static str)],

@@ -215,6 +215,10 @@ mod tests {
         registration(record).replace("registration", "attempt")
     }
 
+    fn configured(pid: u8) -> String {
+        format!("{{\"configured\":[1,{{\"pid\":{pid},\"start\":25}},2,{{\"main_file\":\"/x\"}}]}}")
+    }
+
     fn found(pid: u8, parent: &str) -> String {
         format!("{{\"found\":[1,{{\"pid\":{pid},\"start\":25}},{{\"parent\":{parent}}}]}}")
     }
@@ -224,11 +228,13 @@ mod tests {
     fn a_server_and_its_descendants_are_kept() {
         let parent = "{\"pid\":7,\"start\":25}";
         let lines = [
-            ("{\"sigblame_capture\":2}".to_owned(), true),
+            ("{\"sigblame_capture\":3}".to_owned(), true),
             (record(Kind::EXEC, 7, 0), false),
             (found(5, "null"), false),
             (found(6, "{\"pid\":5,\"start\":25}"), false),
             (found(7, "null"), true),
+            (configured(7), true),
+            (configured(6), false),
             (record(Kind::FORK, 7, 8), true),
             (record(Kind::FORK, 6, 9), false),
             (record(Kind::FORK, 8, 10), true),

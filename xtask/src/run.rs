@@ -59,14 +59,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     mount_tracefs();
     cargo_run(&["build", "--release", "-p", "sigblame"], &[])?;
 
-    // Dropped in reverse order, also when something fails: the agent goes first.
     let _deferred = stop::defer();
-    let server = start_demo(options)?;
+    let wants_demo = wants_demo(options)?;
     let mut agent = Agent::start(&target_dir()?.join("release/sigblame"), &options.agent)?;
     if !agent.wait_until_ready()? {
         return agent.exit_code();
     }
     eprintln!("the agent is ready: {}", agent.url("/"));
+    // What its workers attempt when they start is heard by an agent that is there already.
+    let server = wants_demo.then(start_demo).transpose()?;
     let begin = Instant::now();
     if let Some(server) = &server {
         click_through(server)?;
@@ -104,7 +105,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn start_demo(options: &Options) -> Result<Option<Httpd>> {
+/// Whether a server of our own is to run; what it needs is installed then.
+fn wants_demo(options: &Options) -> Result<bool> {
     let running = servers::running()?;
     for server in &running {
         eprintln!("found a running server with {server}; it is watched, not touched");
@@ -113,9 +115,13 @@ fn start_demo(options: &Options) -> Result<Option<Httpd>> {
         if running.is_empty() {
             eprintln!("no httpd with mod_wsgi is running; one that starts will be seen");
         }
-        return Ok(None);
+        return Ok(false);
     }
     setup::add(Group::Demo)?;
+    Ok(true)
+}
+
+fn start_demo() -> Result<Httpd> {
     let server = demo::start(Mpm::Event)?;
     eprintln!(
         "started a demo server of our own, process {}\n  embedded: {}\n  daemon:   {}",
@@ -123,7 +129,7 @@ fn start_demo(options: &Options) -> Result<Option<Httpd>> {
         server.url("/"),
         server.url(&format!("{DAEMON_MOUNT}/")),
     );
-    Ok(Some(server))
+    Ok(server)
 }
 
 /// Visits every link once, so that the first findings stand there without a click.
