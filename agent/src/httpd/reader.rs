@@ -3,7 +3,7 @@
 //! httpd reads twice: what is executed on reading (`Include`, `Define`, conditions, `LoadModule`,
 //! `ServerRoot`, macros) shapes the tree, everything else is executed on the finished tree, in the
 //! same order. Here both happen at once; what needs the end (the last `ServerRoot`, sections for a
-//! script that comes before them) is put together at the end, in [`super::scripts`].
+//! script that comes before them) is put together at the end, in `scripts`.
 //!
 //! The server runs, so it has accepted its configuration: an error is a [`Problem`], and reading
 //! goes on. There is no recursion, and a budget, so that nothing here is endless.
