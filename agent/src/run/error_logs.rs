@@ -50,6 +50,9 @@ struct Logs {
     said: Vec<ErrorLog>,
     files: Vec<(Follower, Reader)>,
     unreadable: Vec<String>,
+    /// Attempts of which the log does not say whose they are, so far.
+    nameless: u64,
+    skipped: u64,
 }
 
 impl Logs {
@@ -69,6 +72,8 @@ impl Logs {
             said: said.to_vec(),
             files,
             unreadable,
+            nameless: 0,
+            skipped: 0,
         }
     }
 
@@ -82,6 +87,17 @@ impl Logs {
             attempts.extend(reader.overdue(before));
         }
         attempts
+    }
+
+    /// Attempts whose process the log did not tell, and bytes that came faster than they were read,
+    /// since the last time.
+    fn lost(&mut self) -> (u64, u64) {
+        let sum = |count: fn(&(Follower, Reader)) -> u64| self.files.iter().map(count).sum::<u64>();
+        let nameless = sum(|(_, reader)| reader.nameless());
+        let skipped = sum(|(follower, _)| follower.skipped());
+        let lost = (nameless - self.nameless, skipped - self.skipped);
+        (self.nameless, self.skipped) = (nameless, skipped);
+        lost
     }
 }
 
@@ -156,6 +172,11 @@ impl Agent {
         let mut told = Vec::new();
         for (server, logs) in &mut self.error_logs.servers {
             told.extend(logs.poll(now).into_iter().map(|attempt| (*server, attempt)));
+            let (nameless, skipped) = logs.lost();
+            self.tell.lost(Stage::ErrorLog, nameless);
+            if skipped > 0 {
+                warn!(bytes = skipped, "an error log grew faster than it was read");
+            }
         }
         for (server, attempt) in told {
             self.logged(server, attempt, now);

@@ -50,7 +50,8 @@ labels! {
         Ring = "ring",
         /// The record could not be decoded.
         Decode = "decode",
-        /// A blocked attempt in an error log, whose worker had ended when it was read.
+        /// A blocked attempt in an error log that does not tell whose it is, or of a worker that had
+        /// ended when it was read.
         ErrorLog = "error-log",
     }
 }
