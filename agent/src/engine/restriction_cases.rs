@@ -167,6 +167,19 @@ pub(super) fn cases() -> Vec<Case> {
             &["restricted-registration@SIGUSR2"],
         ),
         (
+            "the same, where looks find the workers before their births are heard",
+            None,
+            vec![
+                on(),
+                found(CHILD, Some(MASTER)),
+                event(MASTER, What::Reloads),
+                configured(1, configuration(false, 15)),
+                fork(MASTER, CHILD, false),
+                set(CHILD, Signal::USR2, Default, LIBRARY, APP),
+            ],
+            &[],
+        ),
+        (
             "a reload whose configuration could not be read: the last good answer",
             None,
             vec![

@@ -9,7 +9,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     path::{Path, PathBuf},
-    time::{Duration, Instant as Moment},
+    time::{Duration, Instant as Moment, UNIX_EPOCH},
 };
 
 use anyhow::Result;
@@ -31,6 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const WAITING_MAX: usize = 8 << 20;
 /// Problems of one configuration that are logged; the status shows all of them.
 const TOLD: usize = 5;
+
+/// Nanoseconds of a tick, in which processes' starts are counted.
+const TICK: i128 = 10_000_000;
+/// What is said where it may not be what the server goes by.
+const LATE: &str = "its configuration was changed after workers had started that may go by what stood \
+                    there before; reload the server, and it is what they go by";
 
 /// What a reading brought.
 pub(super) struct Answer {
@@ -244,6 +250,7 @@ impl Agent {
         match read {
             Ok(read) => {
                 self.tell_configuration(&name, &read, took);
+                let late = self.is_late(server, generation, &read);
                 self.whole(Event {
                     when: clock::now(),
                     process: master,
@@ -253,6 +260,10 @@ impl Agent {
                         configuration: read.configuration.into(),
                     },
                 });
+                if late {
+                    warn!(server = name, "{LATE}");
+                    self.engine.table.unread(master, LATE.to_owned());
+                }
             }
             Err(_) if again.is_some() => {}
             Err(reason) => match self.successor(server, process) {
@@ -282,6 +293,25 @@ impl Agent {
             p.server == server && p.key != ended && matches!(p.role, Role::Master | Role::Embedded)
         });
         others.find(|p| self.watch.exists(p.key)).map(|p| p.key)
+    }
+
+    /// Whether the files were changed after workers had started that go by this reading: the agent
+    /// came later, and nobody can say what stood there when the server read them.
+    fn is_late(&self, server: ServerId, generation: u32, read: &Read) -> bool {
+        let Some(Ok(newest)) = read.newest.map(|newest| newest.duration_since(UNIX_EPOCH)) else {
+            return false;
+        };
+        let offset = clock::wall().offset;
+        let changed =
+            i128::from(newest.as_nanos().min(u64::MAX.into()) as u64) - i128::from(offset);
+        let started = |key: ProcessKey| i128::from(key.start) * TICK;
+        let mut processes = self.engine.table.processes();
+        processes.any(|p| {
+            p.server == server
+                && p.generation == generation
+                && matches!(p.role, Role::Embedded | Role::Daemon | Role::ServiceScript)
+                && started(p.key) + TICK < changed
+        })
     }
 
     fn tell_configuration(&self, server: &str, read: &Read, took: Duration) {

@@ -56,7 +56,11 @@ impl Table {
     }
 
     pub(super) fn forked(&mut self, parent: ProcessKey, child: ProcessKey, shares_handlers: bool) {
-        if self.get(child).is_some() {
+        let Some(from) = self.get(parent) else { return };
+        let generation = from.generation;
+        if let Some(known) = self.get_mut(child) {
+            // A look at it came first, and what a look tells of its birth is the time of the look.
+            known.generation = generation;
             return;
         }
         let Some(from) = self.get(parent) else { return };
