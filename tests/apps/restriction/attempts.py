@@ -45,8 +45,8 @@ def wanted(handler):
     if handler in (0, 1):
         kind = "ignore" if handler else "default"
         return {"kind": kind, "owner": None, "symbol": None}
-    # A bound method has its function's, but is no function.
-    code = None if hasattr(handler, "__func__") else getattr(handler, "__code__", None)
+    # A bound method is its function.
+    code = getattr(getattr(handler, "__func__", handler), "__code__", None)
     if code is None:
         return {"kind": "handler", "owner": None, "symbol": type(handler).__name__}
     # The qualified name is there from 3.11 on.
