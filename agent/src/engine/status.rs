@@ -157,8 +157,19 @@ pub struct Worker {
     pub applications: Vec<ApplicationRef>,
     /// In which container it runs.
     pub container: Option<Container>,
+    /// The handlers that its applications believe to have and have not: mod_wsgi blocked them.
+    pub blocked_attempts: Vec<BlockedStatus>,
     /// Every signal, by its number.
     pub signals: Vec<SignalStatus>,
+}
+
+/// A call of `signal.signal` that mod_wsgi blocked in a worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlockedStatus {
+    /// The signal's name, like `SIGTERM`.
+    pub signal: String,
+    /// The open finding about it.
+    pub by: TakenBy,
 }
 
 /// What stands on one signal of one process.

@@ -151,6 +151,12 @@ impl Book {
         })
     }
 
+    /// What a worker attempts and was blocked, oldest cause first.
+    pub fn attempts(&self, worker: ProcessKey) -> impl Iterator<Item = &Finding> {
+        let causes = self.attempts.get(&worker).into_iter().flatten();
+        causes.filter_map(|cause| self.entries.get(cause).map(|entry| &entry.finding))
+    }
+
     /// Every open finding.
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
         self.entries.values().map(|entry| &entry.finding)

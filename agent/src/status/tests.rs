@@ -9,9 +9,10 @@ use tokio::{
 
 use super::*;
 use crate::{
-    engine::status::sample,
+    engine::status::{BlockedStatus, TakenBy, sample},
     escape::tests::{HOSTILE, is_quiet},
     event::Signal,
+    policy::sample as policy_sample,
     sink::{
         http::{self, Shared},
         metrics::Metrics,
@@ -202,6 +203,20 @@ fn many_workers_that_are_alike_are_one_line() {
 }
 
 /// A narrow terminal breaks the long lines itself, but for the list that we know how to break.
+/// What was blocked changes no disposition, and is told all the same, once for each cause.
+#[test]
+fn blocked_attempts_are_told_by_their_cause() {
+    let mut report = sample::report();
+    let blocked = |signal: &str| BlockedStatus {
+        signal: signal.to_owned(),
+        by: TakenBy::from(&policy_sample::finding()),
+    };
+    report.workers[0].blocked_attempts = vec![blocked("SIGHUP"), blocked("SIGTERM")];
+    let text = shown(&report);
+    let line = "    blocked SIGHUP SIGTERM by Billing.reload_on_hangup (/srv/app/billing.py:42)\n";
+    assert_eq!(text.matches(line).count(), 1, "{text}");
+}
+
 #[test]
 fn the_untouched_signals_fit_a_narrow_terminal() {
     let look = Look {

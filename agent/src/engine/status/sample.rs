@@ -74,6 +74,7 @@ fn worker(pid: u32, role: &str, term: SignalStatus) -> Worker {
             script: Some("/srv/app.wsgi".to_owned()),
         }],
         container: None,
+        blocked_attempts: Vec::new(),
         signals: signals(term),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use super::{Server, SignalStatus, Snapshot, TakenBy, Worker, facts};
+use super::{BlockedStatus, Server, SignalStatus, Snapshot, TakenBy, Worker, facts};
 use crate::{
     engine::Engine,
     event::{Instant, Signal},
@@ -81,8 +81,16 @@ impl Engine {
             restrict_signal_from: from,
             applications: facts::applications(server, process),
             container: facts::container(&self.table, server, process),
+            blocked_attempts: self.book.attempts(process.key).map(blocked).collect(),
             signals: signals(process, taken),
         }
+    }
+}
+
+fn blocked(finding: &Finding) -> BlockedStatus {
+    BlockedStatus {
+        signal: finding.evidence.signal.name.clone(),
+        by: TakenBy::from(finding),
     }
 }
 

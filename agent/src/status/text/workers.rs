@@ -1,6 +1,6 @@
 //! The workers of one group: what stands out in each, and what all of them have.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::Page;
 use crate::{
@@ -35,6 +35,7 @@ impl Page {
             let what = format!("{} ({})", escape::text(name), escape::text(script));
             self.wrapped("    runs ", "         ", &[what]);
         }
+        self.blocked(group);
         if !self.look.all {
             self.usual(group);
         }
@@ -54,6 +55,31 @@ impl Page {
             }
         }
         self.alike(&alike);
+    }
+
+    /// What mod_wsgi blocked in workers of the group, a line for each cause.
+    fn blocked(&mut self, group: &Siblings<'_>) {
+        let mut causes: BTreeMap<(String, &str), usize> = BTreeMap::new();
+        for worker in &group.workers {
+            for attempt in &worker.blocked_attempts {
+                let by = blame(&attempt.by.blame).unwrap_or_else(|| "an unknown caller".to_owned());
+                *causes.entry((by, &attempt.signal)).or_default() += 1;
+            }
+        }
+        let mut lines: BTreeMap<(String, usize), Vec<&str>> = BTreeMap::new();
+        for ((by, signal), workers) in causes {
+            lines.entry((by, workers)).or_default().push(signal);
+        }
+        for ((by, workers), signals) in lines {
+            let names = escape::text(&signals.join(" ")).to_string();
+            let line = format!("    blocked {names} by {by}");
+            let all = workers == group.workers.len();
+            let place = match workers {
+                _ if all => String::new(),
+                some => format!(", in {}", count(some, "worker")),
+            };
+            let _ = writeln!(self.out, "{}", self.paint.with(YELLOW, line + &place));
+        }
     }
 
     /// Workers in which nothing stands out.
