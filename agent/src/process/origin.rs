@@ -163,6 +163,13 @@ pub fn origin(registration: &Registration, old: Option<&Owner>, new: Option<&Own
             Origin::Application
         };
     }
+    // Python code ran, and which is not known. The interpreter itself sets no other signal from there.
+    if stack::runs_unknown_python(&registration.python, &registration.native)
+        && registration.signal != Some(Signal::INT)
+        && caller != Some(Caller::Server)
+    {
+        return Origin::Application;
+    }
     match (registration.new.action, new, caller) {
         (Action::Handler(_), Some(owner), _) if owner.is_foreign() => Origin::Application,
         (Action::Handler(_), Some(owner), _) if owner.is(ModuleKind::Python) => Origin::Interpreter,
@@ -241,7 +248,9 @@ pub(super) fn is_standard_library(file: &str, version: Option<Version>) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Disposition, NativeStack};
+    use probe_abi::miss::Miss;
+
+    use crate::event::{Code, Disposition, NativeFrame, NativeStack, StackResult};
 
     fn module(kind: ModuleKind) -> Owner {
         Owner::Module {
@@ -323,6 +332,22 @@ mod tests {
         for (owner, expected) in cases {
             assert_eq!(origin(&set, None, Some(&owner)), expected, "{owner:?}");
         }
+    }
+
+    /// Code of an interpreter that the probe knew nothing of is an application's all the same.
+    #[test]
+    fn python_that_is_not_known_is_the_applications() {
+        let mut set = registration(Signal::USR2, Action::Ignore, &[]);
+        set.python.result = StackResult::failed(Miss::InterpreterUnknown);
+        set.native.frames = vec![NativeFrame {
+            module: "libpython3.11.so.1.0".into(),
+            symbol: Some("_PyEval_EvalFrameDefault".into()),
+            offset: 1,
+            code: Code::Module(ModuleKind::Python),
+        }];
+        assert_eq!(origin(&set, None, None), Origin::Application);
+        set.signal = Some(Signal::INT);
+        assert_ne!(origin(&set, None, None), Origin::Application);
     }
 
     /// A default without a frame: by what stood there, and by whether an interpreter ends.

@@ -93,6 +93,13 @@ fn is_missing(python: &PythonStack, native: &NativeStack) -> bool {
     python.result == StackResult::None && native.frames.iter().any(evaluates)
 }
 
+/// Whether Python code was running of which the probe knew no interpreter.
+#[must_use]
+pub fn runs_unknown_python(python: &PythonStack, native: &NativeStack) -> bool {
+    python.result == StackResult::failed(Miss::InterpreterUnknown)
+        && native.frames.iter().any(evaluates)
+}
+
 /// Whether what the probe was told of the process's interpreter is wrong.
 #[must_use]
 pub fn is_astray(python: &PythonStack, native: &NativeStack) -> bool {
