@@ -52,8 +52,15 @@ pub(super) struct Configurations {
     answers: mpsc::UnboundedReceiver<Answer>,
     sender: mpsc::UnboundedSender<Answer>,
     pending: BTreeMap<ServerId, Pending>,
-    waiting: VecDeque<Box<[u8]>>,
+    waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+}
+
+/// A record that waits.
+struct Waiting {
+    record: Box<[u8]>,
+    /// The program that it tells of was looked at already.
+    looked_at: bool,
 }
 
 impl Configurations {
@@ -124,42 +131,47 @@ impl Configurations {
         });
     }
 
-    fn wait(&mut self, record: &[u8]) {
+    fn wait(&mut self, record: &[u8], looked_at: bool) {
         self.waiting_bytes += record.len();
-        self.waiting.push_back(record.into());
+        let record = record.into();
+        self.waiting.push_back(Waiting { record, looked_at });
     }
 
-    fn pop(&mut self) -> Option<Box<[u8]>> {
-        let record = self.waiting.pop_front()?;
-        self.waiting_bytes -= record.len();
-        Some(record)
+    fn pop(&mut self) -> Option<Waiting> {
+        let waiting = self.waiting.pop_front()?;
+        self.waiting_bytes -= waiting.record.len();
+        Some(waiting)
     }
 }
 
 impl Agent {
     /// Whether a record has to wait for a configuration; if so, it does from now on.
     ///
-    /// What runs a program that nobody knows yet does not: an httpd is to be watched at once.
+    /// A program that nobody knows yet is looked at all the same: an httpd is to be watched at once.
+    /// Only then its record waits, too: the same process's birth may be before it, and who is born
+    /// after having run another program would be a worker for ever.
     pub(super) fn waits(&mut self, record: &[u8]) -> bool {
         if self.configurations.until().is_none() && self.configurations.is_empty() {
             return false;
         }
+        let mut looked_at = false;
         if let Ok((_, event)) = decode::decode(record)
-            && let What::Executed { .. } = event.what
+            && let What::Executed { file } = event.what
             && self.engine.table.get(event.process).is_none()
         {
-            return false;
+            self.watch.executed(event.process, file);
+            looked_at = true;
         }
-        self.configurations.wait(record);
+        self.configurations.wait(record, looked_at);
         true
     }
 
     /// Takes in what has waited, unless it has to go on waiting.
     pub(super) fn resume(&mut self) -> Result<()> {
         while self.configurations.until().is_none()
-            && let Some(record) = self.configurations.pop()
+            && let Some(waiting) = self.configurations.pop()
         {
-            self.take(&record)?;
+            self.take(&waiting.record, waiting.looked_at)?;
         }
         Ok(())
     }

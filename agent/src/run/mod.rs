@@ -292,11 +292,11 @@ impl Agent {
         if self.waits(bytes) {
             return Ok(());
         }
-        self.take(bytes)
+        self.take(bytes, false)
     }
 
-    /// Takes in a record.
-    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+    /// Takes in a record; the program that it tells of may have been looked at already.
+    fn take(&mut self, bytes: &[u8], looked_at: bool) -> Result<()> {
         let mut event = match decode::decode(bytes) {
             Ok((_, event)) => event,
             Err(reason) => {
@@ -314,7 +314,7 @@ impl Agent {
             What::Forked { .. } if self.engine.table.get(event.process).is_none() => {
                 self.look_up_from(event.process, event.when);
             }
-            What::Executed { file } => self.watch.executed(event.process, *file),
+            What::Executed { file } if !looked_at => self.watch.executed(event.process, *file),
             _ => {}
         }
         self.keep.keep(|| Input::of_record(bytes, &event));
