@@ -54,6 +54,8 @@ pub(super) struct Configurations {
     pending: BTreeMap<ServerId, Pending>,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+    /// The agent ends: nothing is read any more.
+    ends: bool,
 }
 
 /// A record that waits.
@@ -73,6 +75,7 @@ impl Configurations {
             pending: BTreeMap::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            ends: false,
         }
     }
 
@@ -101,12 +104,16 @@ impl Configurations {
         self.waiting.is_empty()
     }
 
-    /// Lets nothing wait any longer.
+    /// Lets nothing wait any longer, and reads nothing any more: what waits may have more to be read.
     pub(super) fn give_up(&mut self) {
         self.pending.clear();
+        self.ends = true;
     }
 
     fn request(&mut self, server: ServerId, process: ProcessKey, generation: u32) {
+        if self.ends {
+            return;
+        }
         if let Some(pending) = self.pending.get_mut(&server) {
             pending.again = Some((process, generation));
             return;
