@@ -45,7 +45,7 @@ use crate::{
         load::Probe,
         ring::{Gaps, Ring},
     },
-    process::ProcessKey,
+    process::{ProcessKey, Role},
     sink::metrics::{EventKind, Stage},
 };
 
@@ -348,7 +348,9 @@ impl Agent {
         if is_found || reloads {
             self.read_configuration(key, reloads);
         }
-        if reloads && let Some(process) = self.engine.table.get(key) {
+        // An application may call httpd's function as often as it likes: that is no reload.
+        let master = (self.engine.table.get(key)).filter(|process| process.role == Role::Master);
+        if reloads && let Some(process) = master {
             // Another mod_wsgi may be loaded, or the same at another address.
             self.watch.hear_next(key, &process.modules);
             self.watch.look_soon(key);
