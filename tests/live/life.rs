@@ -19,6 +19,7 @@ use crate::{
 mod recycle;
 mod reload;
 mod start;
+mod stopped;
 
 /// An agent and a trace.
 struct Watchers {

@@ -66,6 +66,8 @@ pub(super) struct Configurations {
     processes: HashMap<ProcessKey, usize>,
     /// When to see whose waiting is over.
     until: Option<Moment>,
+    /// The agent ends: nothing is read any more.
+    ends: bool,
 }
 
 impl Configurations {
@@ -80,6 +82,7 @@ impl Configurations {
             waiting_bytes: 0,
             processes: HashMap::new(),
             until: None,
+            ends: false,
         }
     }
 
@@ -98,10 +101,11 @@ impl Configurations {
         self.waiting_bytes >= WAITING_MAX
     }
 
-    /// Lets nothing wait any longer.
+    /// Lets nothing wait any longer, and reads nothing any more: what waits may have more to be read.
     pub(super) fn give_up(&mut self) {
         self.pending.clear();
         self.until = Some(Moment::now());
+        self.ends = true;
     }
 
     /// Whether a server's configuration is being read, and may be waited for.
@@ -118,6 +122,9 @@ impl Configurations {
     }
 
     fn request(&mut self, server: ServerId, process: ProcessKey, generation: u32) {
+        if self.ends {
+            return;
+        }
         if let Some(pending) = self.pending.get_mut(&server) {
             pending.again = Some((process, generation));
             return;

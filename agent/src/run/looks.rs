@@ -12,6 +12,8 @@ use crate::{
 
 /// How far up a process's parents are looked at: a worker's child is the third.
 const GENERATIONS: usize = 8;
+/// Looks at a daemon whose group does not show.
+const GROUP_TRIES: u8 = 3;
 
 impl Agent {
     /// Finds out what is missing before a registration or an attempt is taken in: the process
@@ -32,6 +34,7 @@ impl Agent {
             };
             self.mapped(key, event.when, modules);
         }
+        self.find_group(key, event.when);
         let when = event.when;
         let (handlers, python, native) = match &mut event.what {
             What::Registration(registration) => (
@@ -51,7 +54,28 @@ impl Agent {
             *native = stack;
         }
         if stack::is_astray(python, native) {
-            self.find_interpreter(key, when);
+            self.look_again(key, when);
+        }
+    }
+
+    /// Looks at a daemon again whose group is not known: it was looked at before it had closed the
+    /// sockets of the other groups.
+    fn find_group(&mut self, key: ProcessKey, when: Instant) {
+        let is_known = self.engine.table.get(key).is_none_or(|process| {
+            let mut servers = self.engine.table.servers();
+            let server = servers.find(|server| server.id == process.server);
+            let configuration = server.and_then(|server| server.configuration(process.generation));
+            !process.role.is_daemon()
+                || configuration.is_none()
+                || process.process_group(configuration).is_some()
+        });
+        if is_known {
+            return;
+        }
+        let tries = self.groupless.entry(key).or_default();
+        if *tries < GROUP_TRIES {
+            *tries += 1;
+            self.look_again(key, when);
         }
     }
 
@@ -59,7 +83,7 @@ impl Agent {
     ///
     /// A server maps its modules twice while it starts, at other addresses; a worker that was made
     /// in between has the first ones where its interpreter started before its file was probed.
-    fn find_interpreter(&mut self, key: ProcessKey, when: Instant) {
+    fn look_again(&mut self, key: ProcessKey, when: Instant) {
         self.within_budget(key, |agent| {
             let found = agent.watch.look(key.pid, when);
             if let Some(found) = found.filter(|found| found.process == key) {

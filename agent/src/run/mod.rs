@@ -11,11 +11,13 @@ mod error_logs;
 mod garbled;
 mod keep;
 mod looks;
+mod settings;
 mod tell;
 mod unwound;
 mod watch;
 
 use std::{
+    collections::HashMap,
     fs::File,
     future::ready,
     time::{Duration, Instant as Moment},
@@ -37,15 +39,14 @@ use self::{
 };
 use crate::{
     capture::Input,
-    config::{Config, RestrictSignal},
+    config::Config,
     engine::Engine,
     event::{Event, Instant, What, decode},
-    policy::{Settings, rules::Restriction},
     probe::{
         load::Probe,
         ring::{Gaps, Ring},
     },
-    process::ProcessKey,
+    process::{ProcessKey, Role},
     sink::metrics::{EventKind, Stage},
 };
 
@@ -71,6 +72,8 @@ pub struct Agent {
     unwound: Unwound,
     configurations: Configurations,
     error_logs: ErrorLogs,
+    /// Daemons whose group is not known, and how often they were looked at for it.
+    groupless: HashMap<ProcessKey, u8>,
     /// The ring was empty when it was left.
     drained: bool,
     /// Bytes that were read since it was.
@@ -97,7 +100,7 @@ impl Agent {
             tell.hook(status);
         }
         let agent = Self {
-            engine: Engine::new(settings(config)),
+            engine: Engine::new(settings::of(config)),
             watch: Watch::new(&config.proc_root, controls),
             tell,
             gaps: Gaps::default(),
@@ -108,6 +111,7 @@ impl Agent {
             unwound: Unwound::new(&config.proc_root),
             configurations: Configurations::new(&config.proc_root),
             error_logs: ErrorLogs::new(&config.proc_root),
+            groupless: HashMap::new(),
             drained: true,
             backlog: 0,
             stale: false,
@@ -338,6 +342,7 @@ impl Agent {
             self.watch.gone(event.process);
             self.budget.forget(event.process);
             self.stacks_budget.forget(event.process);
+            self.groupless.remove(&event.process);
         }
         if let What::Exited { .. } | What::Executed { .. } = event.what {
             self.unwound.forget(event.process);
@@ -349,7 +354,9 @@ impl Agent {
         if is_found || reloads {
             self.read_configuration(key, reloads);
         }
-        if reloads && let Some(process) = self.engine.table.get(key) {
+        // An application may call httpd's function as often as it likes: that is no reload.
+        let master = (self.engine.table.get(key)).filter(|process| process.role == Role::Master);
+        if reloads && let Some(process) = master {
             // Another mod_wsgi may be loaded, or the same at another address.
             self.watch.hear_next(key, &process.modules);
             self.watch.look_soon(key);
@@ -378,21 +385,10 @@ impl Agent {
     fn reload(&mut self, load: &impl Fn() -> Result<Config>) {
         match load() {
             Ok(config) => {
-                self.engine.configure(settings(&config));
+                self.engine.configure(settings::of(&config));
                 info!("configuration read again");
             }
             Err(reason) => error!("configuration kept as it was: {reason:#}"),
         }
-    }
-}
-
-fn settings(config: &Config) -> Settings {
-    Settings {
-        restriction: match config.policy.restrict_signal {
-            RestrictSignal::Auto => None,
-            RestrictSignal::On => Some(Restriction::On),
-            RestrictSignal::Off => Some(Restriction::Off),
-        },
-        clock: clock::wall(),
     }
 }

@@ -6,13 +6,18 @@ use std::{
 };
 
 use rustix::process::Signal;
+use serde_json::Value;
 use sigblame_tests::{
     agent::{Agent, Trace},
-    httpd::{Installation, Mpm},
+    httpd::{Builder, Installation, Mpm},
+    wait_for,
 };
 
 use super::{Watchers, assert_new, kill, wait_until_gone};
-use crate::restriction::{Edit, Restriction, Watched, mod_wsgis, site, stripped, system, whole};
+use crate::{
+    restriction::{Edit, Restriction, Watched, mod_wsgis, site, stripped, system, whole},
+    support::PATIENCE,
+};
 
 mod_wsgis! { commands_of_httpd }
 
@@ -122,4 +127,44 @@ fn replace(file: &Path) {
     fs::copy(file, &new).unwrap();
     stripped(&new).unwrap();
     fs::rename(&new, file).unwrap();
+}
+
+/// httpd starts the program of a piped log before its workers, and anew with each reload, while its
+/// configuration is read: that is another program, and no worker.
+#[test]
+fn program_of_a_piped_log_is_no_worker() {
+    let agent = Agent::start().unwrap();
+    let builder = Builder::new(Mpm::Event).unwrap();
+    let builder = builder.directive("CustomLog \"|/bin/sleep 1000\" \"%h\"");
+    let server = builder.start().unwrap();
+    for _ in 0..3 {
+        server.graceful().unwrap();
+    }
+    let workers = || -> Vec<u64> {
+        let answer = agent.get("/api/v1/workers").unwrap().body;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let all = answer["workers"].as_array().unwrap().iter();
+        all.map(|worker| worker["pid"].as_u64().unwrap()).collect()
+    };
+    let others = || -> Vec<u64> {
+        let known = workers().into_iter();
+        let other = known.filter(|pid| {
+            let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+            !program.ends_with("apache2") && !program.ends_with("httpd")
+        });
+        other.collect()
+    };
+    // Those of the last generation's workers that have just ended are told soon.
+    let none = wait_for(PATIENCE, || others().is_empty().then_some(()));
+    assert!(
+        none.is_some(),
+        "no workers: {:?}\n{}",
+        others(),
+        agent.log()
+    );
+    server.stop().unwrap();
+    let gone = wait_for(PATIENCE, || {
+        agent.log().contains("the server is gone").then_some(())
+    });
+    assert!(gone.is_some(), "{}", agent.log());
 }
