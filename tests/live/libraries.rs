@@ -39,7 +39,7 @@ use sigblame_tests::{
 };
 
 use self::expect::{Expected, compare};
-use crate::support::{ask, findings};
+use crate::support::{ask, by_kind, findings};
 
 mod expect;
 mod extensions;
@@ -66,7 +66,11 @@ struct Seen {
     environment: Environment,
     server: Httpd,
     answer: Value,
+    /// The registrations that were traced.
     lines: Vec<Value>,
+    /// The calls that mod_wsgi blocked.
+    attempts: Vec<Value>,
+    /// Without those about attempts.
     findings: Vec<Value>,
 }
 
@@ -146,18 +150,20 @@ fn see(
     let answer = ask(&server, &path);
     assert_eq!(answer["failure"], Value::Null, "{name}: {answer:#}");
     assert_eq!(answer["main_thread"], when == When::Import, "{name}");
-    let lines: Vec<Value> = trace
+    let (attempts, lines): (Vec<Value>, Vec<Value>) = trace
         .finish(server.pid())
         .unwrap()
         .into_iter()
         .filter(|line| line["worker"]["pid"] == answer["pid"])
-        .collect();
+        .partition(|line| line["kind"] == "blocked-attempt");
     let count = expected.iter().filter(|one| one.rule.is_some()).count();
     let given_back = expected.iter().filter(|one| one.resolved).count();
     let seen = findings(&agent, &server, name, |all| {
-        let resolved = all.iter().filter(|finding| finding["state"] == "resolved");
-        all.len() >= count && resolved.count() >= given_back
+        let (_, takeovers) = by_kind(all.to_vec());
+        let resolved = takeovers.iter().filter(|f| f["state"] == "resolved");
+        takeovers.len() >= count && resolved.count() >= given_back
     });
+    let (_, takeovers) = by_kind(seen);
     let metrics = agent.metrics().unwrap();
     let lost = metrics.sum("sigblame_events_lost_total", &[]);
     assert_eq!(lost, 0.0, "{name}: lost");
@@ -166,7 +172,8 @@ fn see(
         server,
         answer,
         lines,
-        findings: seen,
+        attempts,
+        findings: takeovers,
     }
 }
 
@@ -178,9 +185,30 @@ fn check(
     (when, restrict): (When, bool),
     expected: &[Expected],
 ) {
+    check_attempts(test, packages, name, (when, restrict), expected, &[]);
+}
+
+/// The same, with the calls that mod_wsgi blocks: signal, innermost function and its file's end.
+fn check_attempts(
+    test: &str,
+    packages: &[&str],
+    name: &str,
+    (when, restrict): (When, bool),
+    expected: &[Expected],
+    attempts: &[(&str, &str, &str)],
+) {
     let Some(environment) = environment(test, packages) else {
         return;
     };
     let seen = see(&environment, name, (when, restrict), expected);
     compare(&seen, restrict, expected);
+    let log = &seen.attempts;
+    assert_eq!(log.len(), attempts.len(), "{log:#?}");
+    for (line, (signal, file, function)) in log.iter().zip(attempts) {
+        assert_eq!(line["signal"]["name"], *signal, "{line:#}");
+        let innermost = &line["python"]["frames"][0];
+        assert_eq!(innermost["function"], *function, "{line:#}");
+        let is_there = innermost["file"].as_str().unwrap().ends_with(file);
+        assert!(is_there, "{line:#}");
+    }
 }

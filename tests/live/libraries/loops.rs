@@ -2,9 +2,9 @@
 
 use super::{
     When::{Embedded, Import, Request},
-    check,
+    check, check_attempts,
     expect::{
-        End, Expected, Inner,
+        End, Expected, Inner, NEVER_DISPATCHED,
         Side::{self, Default, Handler},
     },
 };
@@ -134,12 +134,21 @@ fn asyncio_is_swallowed_but_for_siginterrupt() {
         "_UnixSelectorEventLoop.add_signal_handler",
         "signal.siginterrupt(sig, False)",
     )])];
-    check(
+    const FILE: &str = "/asyncio/unix_events.py";
+    check_attempts(
         "loops::asyncio_is_swallowed_but_for_siginterrupt",
         &[],
         "asyncio",
         (Import, true),
         &expected,
+        &[
+            ("SIGUSR2", FILE, "_UnixSelectorEventLoop.add_signal_handler"),
+            (
+                "SIGUSR2",
+                FILE,
+                "_UnixSelectorEventLoop.remove_signal_handler",
+            ),
+        ],
     );
 }
 
@@ -153,6 +162,8 @@ fn asyncio_may_take_what_is_free() {
     let expected = [
         Expected::new("SIGUSR2", Default, PYTHON)
             .through(&[SIGNAL, (FILE, ADD, "signal.signal(sig, _sighandler_noop)")])
+            .finding(NEVER_DISPATCHED)
+            .resolved()
             .by_signal_signal(),
         Expected::new("SIGUSR2", PYTHON, PYTHON).through(&[(
             FILE,
@@ -183,11 +194,12 @@ fn uvloop_is_swallowed_but_for_siginterrupt() {
             ("libpython3.", "_PyEval_EvalFrameDefault"),
         ],
     )];
-    check(
+    check_attempts(
         "loops::uvloop_is_swallowed_but_for_siginterrupt",
         &["uvloop"],
         "uvloop_signal",
         (Import, true),
         &expected,
+        &[("SIGUSR2", "/uses.py", "uvloop_signal")],
     );
 }
