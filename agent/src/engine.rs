@@ -125,11 +125,10 @@ impl Engine {
         };
         self.attempts += 1;
         let (worker, when) = (blocked.context.process.key, blocked.context.when);
-        let clock = self.settings.clock;
-        let (finding, closed) = self.book.attempt(worker, when, finding, clock);
-        step.is_new = finding.count == 1;
-        step.found = Some(finding);
-        step.resolved.extend(closed);
+        if let Some(finding) = self.book.attempt(worker, when, finding) {
+            step.is_new = finding.count == 1;
+            step.found = Some(finding.clone());
+        }
     }
 
     fn end(&mut self, ended: &Ended, step: &mut Step) {

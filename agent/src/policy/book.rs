@@ -21,8 +21,8 @@ struct Entry {
     open: u64,
 }
 
-/// Causes of blocked attempts that are open in one worker. An application that makes up more of
-/// them loses its oldest one.
+/// Causes of blocked attempts that are open in one worker. Of an application that makes up more of
+/// them, the rest is counted only: no worker floods those who read findings.
 const CAUSES: usize = 64;
 
 /// A takeover that keeps a finding open.
@@ -71,8 +71,8 @@ impl Book {
         &entry.finding
     }
 
-    /// Enters a blocked attempt. Returns the finding as it stands now, and the one that had to make
-    /// room for it.
+    /// Enters a blocked attempt. Returns the finding as it stands now; `None` where the worker has too
+    /// many.
     ///
     /// It is open as long as the worker lives: as long as the application runs without the handler
     /// that it believes it has.
@@ -81,9 +81,13 @@ impl Book {
         worker: ProcessKey,
         when: Instant,
         finding: Finding,
-        clock: WallClock,
-    ) -> (Finding, Option<Finding>) {
+    ) -> Option<&Finding> {
         let fingerprint = finding.fingerprint.clone();
+        let causes = self.attempts.entry(worker).or_default();
+        let is_new = !causes.contains(&fingerprint);
+        if is_new && causes.len() >= CAUSES {
+            return None;
+        }
         let entry = self
             .entries
             .entry(fingerprint.clone())
@@ -93,16 +97,11 @@ impl Book {
                 since: when,
                 open: 0,
             });
-        let causes = self.attempts.entry(worker).or_default();
-        let is_new = !causes.contains(&fingerprint);
         if is_new {
             causes.push(fingerprint);
             entry.open += 1;
         }
-        let now = entry.finding.clone();
-        let oldest = (causes.len() > CAUSES).then(|| causes.remove(0));
-        let closed = oldest.and_then(|oldest| self.release(&oldest, when, clock));
-        (now, closed)
+        Some(&entry.finding)
     }
 
     /// A worker is gone, and its attempts with it. Returns the findings that end with it.
