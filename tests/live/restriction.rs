@@ -7,10 +7,14 @@
 use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 use sigblame_tests::{
+    agent::{Agent, Trace},
     httpd::{Builder, Installation, Mpm, Place},
-    package_dir,
+    package_dir, wait_for,
 };
+
+use crate::support::{PATIENCE, ask};
 
 /// One test for each mod_wsgi, so that what fails or is not there has a name.
 macro_rules! mod_wsgis {
@@ -130,6 +134,28 @@ pub(crate) fn site(installation: &Installation, edit: Edit, mpm: Mpm, options: &
         .script(DAEMON, "application.py", &daemon)
         .script(ALONE, "application.py", &alone)
         .script("/", "application.py", &embedded)
+}
+
+/// Lets a server run with the same interpreter and mod_wsgi until both watchers know them: a file that
+/// no process had mapped before may be used in the window that ARCHITECTURE.md tells of.
+pub(crate) fn make_known(
+    agent: &Agent,
+    trace: &mut Trace,
+    installation: &Installation,
+    edit: Edit,
+) {
+    let server = site(installation, edit, Mpm::Event, "").start().unwrap();
+    let is_known = |told: &Value| told["python"]["result"] == "complete";
+    let known = wait_for(PATIENCE, || {
+        for way in ["one", "slip", "give_back"] {
+            ask(&server, &format!("{ALONE}/{way}"));
+        }
+        let found = agent.findings(server.pid()).unwrap();
+        let mut lines = trace.lines(server.pid()).unwrap().into_iter();
+        (found.iter().any(is_known) && lines.any(is_known)).then_some(())
+    });
+    assert!(known.is_some(), "{}", server.error_log());
+    server.stop().unwrap();
 }
 
 /// The places of the application.

@@ -5,7 +5,9 @@ use sigblame_tests::{
     httpd::{Installation, Mpm},
 };
 
-use super::{ALONE, CLEAN, DAEMON, EMBEDDED, Edit, Watched, compare::Restriction, places, site};
+use super::{
+    ALONE, CLEAN, DAEMON, EMBEDDED, Edit, Watched, compare::Restriction, make_known, places, site,
+};
 use crate::support::ask;
 
 mod_wsgis! { walk }
@@ -26,6 +28,7 @@ fn walk(installation: &Installation, edit: Edit) {
     let everything = std::env::var_os("SIGBLAME_MATRIX").is_some();
     let agent = Agent::start().unwrap();
     let mut trace = Trace::start(&[]).unwrap();
+    make_known(&agent, &mut trace, installation, edit);
     for mpm in Mpm::ALL {
         for restriction in Restriction::ALL {
             let is_short = matches!(

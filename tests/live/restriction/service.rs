@@ -7,8 +7,8 @@ use sigblame_tests::{
     wait_for,
 };
 
-use super::{Edit, GLOBAL, builder, compare::callers, site};
-use crate::support::{PATIENCE, ask};
+use super::{Edit, GLOBAL, builder, compare::callers, make_known};
+use crate::support::PATIENCE;
 
 mod_wsgis! { register_as_they_like }
 
@@ -17,7 +17,7 @@ mod_wsgis! { register_as_they_like }
 fn register_as_they_like(installation: &Installation, edit: Edit) {
     let agent = Agent::start().unwrap();
     let mut trace = Trace::start(&[]).unwrap();
-    make_known(&mut trace, installation, edit);
+    make_known(&agent, &mut trace, installation, edit);
     let server = builder(installation, edit, Mpm::Event)
         .restrict(true)
         .daemon("service", "processes=1 threads=0")
@@ -57,19 +57,4 @@ fn register_as_they_like(installation: &Installation, edit: Edit) {
     assert_eq!(line["server"]["restrict_signal"], "off");
     let found = agent.findings(master).unwrap();
     assert!(found.is_empty(), "{found:#?}");
-}
-
-/// Lets another server run with the same interpreter until that is known: a file of one that no
-/// process had mapped before may start it in the window that ARCHITECTURE.md tells of.
-fn make_known(trace: &mut Trace, installation: &Installation, edit: Edit) {
-    let server = site(installation, edit, Mpm::Event, "").start().unwrap();
-    let known = wait_for(PATIENCE, || {
-        ask(&server, "/slip");
-        ask(&server, "/give_back");
-        let lines = trace.lines(server.pid()).unwrap();
-        let is_known = |line: &&Value| line["python"]["result"] == "complete";
-        lines.into_iter().find(is_known).map(|_| ())
-    });
-    assert!(known.is_some(), "{}", server.error_log());
-    server.stop().unwrap();
 }
