@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::Result;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout_at};
 use tracing::{info, warn};
 
 use super::{Agent, clock};
@@ -211,6 +211,19 @@ impl Agent {
         let pending = self.configurations.pending.values();
         let ends = pending.map(|pending| pending.since + PATIENCE);
         self.configurations.until = ends.filter(|end| *end > now).min();
+        Ok(())
+    }
+
+    /// At the end: gives the calls that wait their time, and no more than that.
+    pub(super) async fn await_configurations(&mut self, ring: &mut Ring) -> Result<()> {
+        self.drain(ring)?;
+        let late = Moment::now() + PATIENCE;
+        while self.configurations.until().is_some()
+            && let Ok(Some(answer)) = timeout_at(late.into(), self.configurations.next()).await
+        {
+            self.configured(answer, ring)?;
+        }
+        self.configurations.give_up();
         Ok(())
     }
 

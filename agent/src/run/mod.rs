@@ -197,7 +197,7 @@ impl Agent {
             }
         }
         // What was there by now is told, however long that takes; what still comes need not be.
-        self.configurations.give_up();
+        self.await_configurations(&mut ring).await?;
         self.backlog = 0;
         self.drain(&mut ring)?;
         while !self.drained && self.backlog < EVENTS_SIZE as usize {
