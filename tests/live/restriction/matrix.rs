@@ -3,10 +3,12 @@
 use sigblame_tests::{
     agent::{Agent, Trace},
     httpd::{Installation, Mpm},
+    scratch::Scratch,
 };
 
 use super::{
     ALONE, CLEAN, DAEMON, EMBEDDED, Edit, Watched, compare::Restriction, make_known, places, site,
+    whole,
 };
 use crate::support::ask;
 
@@ -28,7 +30,9 @@ fn walk(installation: &Installation, edit: Edit) {
     let everything = std::env::var_os("SIGBLAME_MATRIX").is_some();
     let agent = Agent::start().unwrap();
     let mut trace = Trace::start(&[]).unwrap();
-    make_known(&agent, &mut trace, installation, edit);
+    let scratch = Scratch::new("mod_wsgi").unwrap();
+    let installation = &edited(installation, edit, &scratch);
+    make_known(&agent, &mut trace, installation, whole);
     for mpm in Mpm::ALL {
         for restriction in Restriction::ALL {
             let is_short = matches!(
@@ -37,7 +41,7 @@ fn walk(installation: &Installation, edit: Edit) {
                     | (Mpm::Prefork, Restriction::On | Restriction::Off)
             );
             if everything || is_short {
-                let mut builder = site(installation, edit, mpm, "");
+                let mut builder = site(installation, whole, mpm, "");
                 for place in places(mpm) {
                     builder = builder.import_script("imported.py", &place);
                 }
@@ -51,6 +55,20 @@ fn walk(installation: &Installation, edit: Edit) {
     }
     let metrics = agent.metrics().unwrap();
     assert_eq!(metrics.sum("sigblame_events_lost_total", &[]), 0.0);
+}
+
+/// One file for all servers: it is known after the first of them.
+fn edited(installation: &Installation, edit: Edit, scratch: &Scratch) -> Installation {
+    if std::ptr::fn_addr_eq(edit, whole as Edit) {
+        return installation.clone();
+    }
+    let file = scratch.path().join("mod_wsgi.so");
+    std::fs::copy(&installation.mod_wsgi, &file).unwrap();
+    edit(&file).unwrap();
+    Installation {
+        mod_wsgi: file,
+        ..installation.clone()
+    }
 }
 
 /// One server: every way in every worker, and what is told of it.
