@@ -121,6 +121,12 @@ impl Table {
         self.processes.values()
     }
 
+    /// A server.
+    #[must_use]
+    pub fn server(&self, id: ServerId) -> Option<&Server> {
+        self.servers.get(id)
+    }
+
     /// Every server.
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
         self.servers.iter()

@@ -236,9 +236,8 @@ impl Agent {
             return;
         }
         let (server, generation) = (process.server, process.generation);
-        let mut servers = self.engine.table.servers();
-        let is_new = servers.any(|known| known.id == server && known.newest().is_none());
-        drop(servers);
+        let known = self.engine.table.server(server);
+        let is_new = known.is_some_and(|known| known.newest().is_none());
         if reloads || is_new && !self.configurations.pending.contains_key(&server) {
             self.configurations.request(server, key, generation);
         }
@@ -260,10 +259,8 @@ impl Agent {
         }
         // What has waited is looked at anew.
         self.configurations.until = Some(Moment::now());
-        let mut servers = self.engine.table.servers();
-        let known = servers.find(|known| known.id == server);
+        let known = self.engine.table.server(server);
         let known = known.map(|known| (known.master, known.name.clone()));
-        drop(servers);
         let Some((master, name)) = known else {
             return self.drain(ring);
         };

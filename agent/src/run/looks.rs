@@ -62,8 +62,7 @@ impl Agent {
     /// sockets of the other groups.
     fn find_group(&mut self, key: ProcessKey, when: Instant) {
         let is_known = self.engine.table.get(key).is_none_or(|process| {
-            let mut servers = self.engine.table.servers();
-            let server = servers.find(|server| server.id == process.server);
+            let server = self.engine.table.server(process.server);
             let configuration = server.and_then(|server| server.configuration(process.generation));
             !process.role.is_daemon()
                 || configuration.is_none()
