@@ -3,7 +3,7 @@
 use super::Counts;
 use crate::{
     event::{Action, Code, Signal},
-    httpd::{Configuration, GLOBAL, InForce},
+    httpd::GLOBAL,
     policy::{Settings, finding::ApplicationRef, report, rules::Restriction},
     process::{
         Container, Role,
@@ -39,26 +39,9 @@ pub(super) fn workers_restriction(
     process: &Process,
     settings: &Settings,
 ) -> (Restriction, String) {
-    let own = server.configuration(process.generation).map(|known| {
-        let group = group(process, known);
-        match &group {
-            // Never restricted, whatever the directive says.
-            Some(name) if process.role == Role::ServiceScript => InForce {
-                on: false,
-                place: known.daemon(name).map(|group| group.place.clone()),
-            },
-            group => known.restriction(group.as_deref(), None),
-        }
-    });
+    let known = server.configuration(process.generation);
+    let own = known.map(|known| process.restriction(known, None));
     report::in_force(own.as_ref(), settings.restriction)
-}
-
-/// What the configuration calls a worker's process group; the empty name is embedded mode.
-fn group(process: &Process, configuration: &Configuration) -> Option<String> {
-    match process.role {
-        Role::Embedded => Some(String::new()),
-        _ => process.process_group(Some(configuration)),
-    }
 }
 
 /// What of the configuration could not be read or made sense of.
@@ -75,7 +58,7 @@ pub(super) fn applications(server: &Server, process: &Process) -> Vec<Applicatio
         return Vec::new();
     };
     // Of a daemon that nobody knows the group of, nobody knows the scripts.
-    let Some(wanted) = group(process, configuration) else {
+    let Some(wanted) = process.group_name(Some(configuration)) else {
         return Vec::new();
     };
     let mounted = configuration.scripts.iter().map(|script| {

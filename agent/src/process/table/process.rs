@@ -103,7 +103,8 @@ impl Process {
 
     /// What the configuration calls the process's group: the empty name is embedded mode; `None`
     /// where nothing tells.
-    pub(super) fn group_name(&self, configuration: Option<&Configuration>) -> Option<String> {
+    #[must_use]
+    pub fn group_name(&self, configuration: Option<&Configuration>) -> Option<String> {
         if self.role.is_daemon() {
             self.process_group(configuration)
         } else {
@@ -112,7 +113,8 @@ impl Process {
     }
 
     /// The restriction in force in one of its interpreters, by the configuration.
-    pub(super) fn restriction(
+    #[must_use]
+    pub fn restriction(
         &self,
         configuration: &Configuration,
         application_group: Option<&str>,
