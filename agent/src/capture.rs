@@ -22,8 +22,9 @@ use crate::{
 ///
 /// 2: a registration's native stack is kept as it was unwound, and no copy of the stack with it.
 /// 3: attempts and configurations are kept, too.
-pub const FORMAT: u32 = 3;
-/// The oldest format that this version reads: what 3 has, and 2 has not, is more kinds of lines.
+/// 4: what the server sends to its workers, and the moments for which the engine waited.
+pub const FORMAT: u32 = 4;
+/// The oldest format that this version reads: what a later one has more is more kinds of lines.
 const OLDEST: u32 = 2;
 
 /// The first line.
@@ -65,6 +66,8 @@ pub enum Input {
     Inventory(Instant, ProcessKey, Vec<Disposition>),
     /// A look at `/proc` no longer found the process.
     Gone(Instant, ProcessKey),
+    /// A moment for which the engine waited, see [`What::Overdue`].
+    Overdue(Instant),
 }
 
 /// A capture that was read.
@@ -143,6 +146,7 @@ impl Input {
             What::Mapped(modules) => Some(Self::Mapped(when, key, modules.clone())),
             What::Inventory(all) => Some(Self::Inventory(when, key, all.to_vec())),
             What::Exited { .. } => Some(Self::Gone(when, key)),
+            What::Overdue => Some(Self::Overdue(when)),
             What::Configured {
                 generation,
                 configuration,
@@ -215,6 +219,7 @@ impl Input {
                 event(when, key, What::Inventory(Box::new(all)))
             }
             Self::Gone(when, key) => event(when, key, What::Exited { code: 0 }),
+            Self::Overdue(when) => event(when, ProcessKey::NONE, What::Overdue),
         })
     }
 }

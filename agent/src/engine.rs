@@ -4,7 +4,7 @@
 pub mod status;
 
 use crate::{
-    event::{Event, Signal, What},
+    event::{Event, Instant, Signal, What},
     policy::{
         self, Finding, Origin, Settings,
         book::Book,
@@ -74,6 +74,12 @@ impl Engine {
     /// Judges what comes by other settings. Open findings stay as they were judged.
     pub fn configure(&mut self, settings: Settings) {
         self.settings = settings;
+    }
+
+    /// When the engine wants to hear [`What::Overdue`], if nothing else happens.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        None
     }
 
     /// Takes one event in.

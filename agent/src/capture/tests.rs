@@ -201,16 +201,18 @@ fn the_format_is_the_one_that_was_promised() {
         Input::Record("ab01".to_owned()),
         Input::Registration("ab01".to_owned(), native.clone()),
         Input::Attempt("ab01".to_owned(), native),
+        Input::Overdue(Instant(2)),
     ]);
     assert_eq!(
         written,
-        "{\"sigblame_capture\":3,\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\"}\n\
+        "{\"sigblame_capture\":4,\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\"}\n\
          {\"gone\":[1,{\"pid\":7,\"start\":70}]}\n\
          {\"record\":\"ab01\"}\n\
          {\"registration\":[\"ab01\",{\"result\":\"none\",\"frames\":[],\"old_symbol\":\"f\",\
          \"new_symbol\":null}]}\n\
          {\"attempt\":[\"ab01\",{\"result\":\"none\",\"frames\":[],\"old_symbol\":\"f\",\
-         \"new_symbol\":null}]}\n"
+         \"new_symbol\":null}]}\n\
+         {\"overdue\":2}\n"
     );
 }
 
@@ -232,7 +234,7 @@ fn another_versions_capture_is_refused_by_its_number() {
         let other = format!("{{\"sigblame_capture\":{format}{rest}}}\n");
         let error = refused(&other);
         let told =
-            format!("format {format}, this sigblame reads 2 to 3: replay it with the version");
+            format!("format {format}, this sigblame reads 2 to 4: replay it with the version");
         assert!(error.contains(&told), "{error}");
     }
 }

@@ -88,6 +88,8 @@ pub enum What {
     Mapped(Modules),
     /// The inventory brought every disposition of the process.
     Inventory(Box<Dispositions>),
+    /// The moment for which something waited has come, see `Engine::deadline`. Of no process.
+    Overdue,
 }
 
 /// All dispositions of a process; index 0 is signal 1.

@@ -46,7 +46,11 @@ pub fn encode(stamp: Stamp, event: &Event) -> Option<Vec<u8>> {
         What::Forked { .. } | What::Executed { .. } | What::Reloads | What::Exited { .. } => {
             encode_lifecycle(header, &event.what)?
         }
-        What::Configured { .. } | What::Found(_) | What::Mapped(_) | What::Inventory(_) => {
+        What::Configured { .. }
+        | What::Found(_)
+        | What::Mapped(_)
+        | What::Inventory(_)
+        | What::Overdue => {
             return None;
         }
     };

@@ -1,5 +1,7 @@
 //! A finding, in the shape that users see: the API, JSON lines and the store share it.
 
+mod history;
+
 use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use crate::{
     process::Container,
 };
 
+pub use self::history::{Cause, DriftRef, ExceptionRef, Extent, Lasting, ShutdownRef, TakenFrom};
 pub use crate::process::origin::{Origin, Route};
 
 /// How bad it is. Ordered: a `--fail-on` compares.
@@ -255,7 +258,8 @@ pub struct Evidence {
     pub route: Route,
     /// With what result.
     pub outcome: Outcome,
-    /// Who told: `probe`, or `error-log` where a mod_wsgi's intercept cannot be found.
+    /// Who told: `probe`; `error-log` where a mod_wsgi's intercept cannot be found; `inventory` or
+    /// `masks` (of `/proc/PID/status`) where nobody saw the call.
     pub source: String,
     /// Whose server.
     pub server: ServerRef,
@@ -263,8 +267,8 @@ pub struct Evidence {
     pub worker: WorkerRef,
     /// Which application.
     pub application: ApplicationRef,
-    /// Which thread.
-    pub thread: ThreadRef,
+    /// Which thread; null where nobody saw the call.
+    pub thread: Option<ThreadRef>,
     /// From what to what.
     pub change: ChangeRef,
     /// The Python stack.
@@ -318,6 +322,20 @@ pub struct Finding {
     pub exposure_seconds: Option<f64>,
     /// Takeovers with this fingerprint since `time`.
     pub count: u64,
+    /// In how many workers, and how they ended.
+    pub extent: Extent,
+    /// Temporary or permanent, by what happened; null while nothing has ended.
+    pub lasting: Option<Lasting>,
+    /// The takeover from which this one took the signal; null where it was the server's.
+    pub taken_from: Option<TakenFrom>,
+    /// The takeover that made a shutdown hang; null but for `shutdown-blocked`.
+    pub cause: Option<Cause>,
+    /// The shutdown that hung; null but for `shutdown-blocked`.
+    pub shutdown: Option<ShutdownRef>,
+    /// How it was noticed; null but for `disposition-drift`.
+    pub drift: Option<DriftRef>,
+    /// The exception of the configuration that covers it.
+    pub exception: Option<ExceptionRef>,
     /// What was seen.
     #[serde(flatten)]
     pub evidence: Evidence,

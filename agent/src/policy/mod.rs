@@ -12,7 +12,7 @@ pub use finding::{Finding, Origin, Outcome, Route, Severity, State};
 use crate::{
     event::Instant,
     policy::{
-        finding::{Evidence, WallClock},
+        finding::{Evidence, Extent, WallClock},
         rules::{Holds, RULES, Restriction, Rule},
     },
     process::{
@@ -114,6 +114,13 @@ fn finding<'a>(
         resolved_at: None,
         exposure_seconds: None,
         count: 1,
+        extent: Extent::default(),
+        lasting: None,
+        taken_from: None,
+        cause: None,
+        shutdown: None,
+        drift: None,
+        exception: None,
         message: report::message(&evidence, rule.sentence),
         remedy: rule.remedy.to_owned(),
         evidence,

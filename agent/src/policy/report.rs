@@ -130,10 +130,10 @@ impl Seen<'_> {
                 interpreter: self.python.interpreter,
                 script: context.application.script.clone(),
             },
-            thread: ThreadRef {
+            thread: Some(ThreadRef {
                 tid: context.tid,
                 main: context.tid == process.key.pid,
-            },
+            }),
             change,
             python: PythonRef {
                 version: self.python.version.map(|version| version.to_string()),

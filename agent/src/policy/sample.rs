@@ -1,7 +1,7 @@
 //! A finding for tests, as the contract's example shows it.
 
 use super::finding::{
-    ApplicationRef, Blame, ChangeRef, DispositionRef, Evidence, Finding, NativeRef, Origin,
+    ApplicationRef, Blame, ChangeRef, DispositionRef, Evidence, Extent, Finding, NativeRef, Origin,
     Outcome, PythonRef, Route, ServerRef, Severity, SignalRef, State, ThreadRef, TraceLine,
     WorkerRef,
 };
@@ -50,10 +50,10 @@ pub(crate) fn evidence() -> Evidence {
             interpreter: Some(1),
             script: Some("/srv/app/billing.wsgi".to_owned()),
         },
-        thread: ThreadRef {
+        thread: Some(ThreadRef {
             tid: 43,
             main: false,
-        },
+        }),
         change: ChangeRef {
             old: owner("/usr/lib/apache2/modules/mod_wsgi.so"),
             new: owner("/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0"),
@@ -97,6 +97,13 @@ pub(crate) fn finding() -> Finding {
         resolved_at: None,
         exposure_seconds: None,
         count: 1,
+        extent: Extent::default(),
+        lasting: None,
+        taken_from: None,
+        cause: None,
+        shutdown: None,
+        drift: None,
+        exception: None,
         evidence: evidence(),
         message: "SIGTERM, by which the server stops this worker, was taken.".to_owned(),
         remedy: "Use mod_wsgi.subscribe_shutdown instead.".to_owned(),

@@ -39,6 +39,9 @@ pub struct ProcessKey {
 }
 
 impl ProcessKey {
+    /// No process at all: what happens to none.
+    pub const NONE: Self = Self { pid: 0, start: 0 };
+
     /// From the kernel's `start_boottime`, in nanoseconds.
     ///
     /// `/proc/PID/stat` shows the same value in units of `USER_HZ`, which is 100 on every

@@ -54,6 +54,9 @@ pub enum Route {
     /// mod_wsgi's intercept swallowed it.
     #[serde(rename = "intercept")]
     Intercept,
+    /// Nobody saw the call.
+    #[serde(rename = "unknown")]
+    Unknown,
 }
 
 /// The owner of an address, as far as it matters here.

@@ -92,6 +92,7 @@ impl Table {
                     self.tell_service_scripts(server);
                 }
             }
+            What::Overdue => {}
             What::Executed { .. } => return self.left(event.when, key, Ending::Executed),
             What::Exited { .. } => return self.left(event.when, key, Ending::Exited),
             What::Registration(registration) => {

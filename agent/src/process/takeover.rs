@@ -132,6 +132,11 @@ impl Takeovers {
         (Turn::Begins(id), ended)
     }
 
+    /// Those that run, oldest first: which, of which signal, since when.
+    pub fn running(&self) -> impl Iterator<Item = (TakeoverId, Signal, Instant)> {
+        self.running.iter().map(|t| (t.id, t.signal, t.since))
+    }
+
     /// Ends everything: the process is gone.
     pub fn end_all(&mut self, when: Instant, how: Ending) -> Vec<Ended> {
         self.end(when, how, |_| true)

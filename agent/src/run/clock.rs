@@ -1,5 +1,7 @@
 //! The agent's clocks.
 
+use std::time::{Duration, Instant as Moment};
+
 use crate::{event::Instant, policy::finding::WallClock};
 
 /// Now, on the clock of the records.
@@ -12,6 +14,11 @@ pub(super) fn wall() -> WallClock {
     WallClock {
         offset: nanoseconds(libc::CLOCK_REALTIME) - nanoseconds(libc::CLOCK_BOOTTIME),
     }
+}
+
+/// When that will be, or has been long enough, on the clock that the loop sleeps by.
+pub(super) fn moment(when: Instant) -> Moment {
+    Moment::now() + Duration::from_nanos(when.0.saturating_sub(now().0))
 }
 
 fn nanoseconds(clock: libc::clockid_t) -> i64 {

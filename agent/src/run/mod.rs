@@ -162,6 +162,7 @@ impl Agent {
             let due = self.watch.due();
             let until = self.configurations.until();
             let is_full = self.configurations.is_full();
+            let deadline = self.engine.deadline().map(clock::moment);
             tokio::select! {
                 Some(answer) = self.configurations.next() => self.configured(answer, &mut ring)?,
                 () = sleep_until(until.unwrap_or_else(Moment::now).into()), if until.is_some() => {
@@ -173,6 +174,11 @@ impl Agent {
                 }
                 () = sleep_until(due.unwrap_or_else(Moment::now).into()), if due.is_some() => {
                     self.look_at_candidates();
+                }
+                () = sleep_until(deadline.unwrap_or_else(Moment::now).into()), if deadline.is_some() => {
+                    // What happened until then comes first.
+                    self.drain(&mut ring)?;
+                    self.whole(Event { when: clock::now(), process: ProcessKey::NONE, tid: 0, what: What::Overdue });
                 }
                 // What is left shows in no readiness: that is told once.
                 () = ready(()), if !self.drained && !is_full => self.drain(&mut ring)?,

@@ -75,14 +75,17 @@ fn body(time: &str, grade: &str, evidence: &Evidence, end: &str, paint: Paint) -
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{} {grade} {} {}{} {} {} tid {}{end}",
+        "{} {grade} {} {}{} {} {}{}{end}",
         paint.with(DIM, escape::text(time)),
         paint.with(BOLD, escape::text(&evidence.signal.name)),
         change(&evidence.change),
         outcome(evidence.outcome),
         escape::text(&evidence.server.name),
         worker(&evidence.worker),
-        evidence.thread.tid,
+        evidence
+            .thread
+            .map(|thread| format!(" tid {}", thread.tid))
+            .unwrap_or_default(),
     );
     if let Some(blamed) = blame(&evidence.blame) {
         line(&mut out, paint, "blame", &blamed);
