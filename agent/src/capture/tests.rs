@@ -230,7 +230,7 @@ fn no_stack_is_kept() {
 /// The number is looked at before anything that another version may have named otherwise.
 #[test]
 fn another_versions_capture_is_refused_by_its_number() {
-    for (format, rest) in [(1, ""), (4, ",\"when\":\"tomorrow\"")] {
+    for (format, rest) in [(1, ""), (5, ",\"when\":\"tomorrow\"")] {
         let other = format!("{{\"sigblame_capture\":{format}{rest}}}\n");
         let error = refused(&other);
         let told =
