@@ -221,6 +221,8 @@ mod native_cases;
 #[cfg(test)]
 mod process_cases;
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod restriction_cases;
 #[cfg(test)]
 mod takeover_cases;
