@@ -32,3 +32,4 @@ mod server;
 mod short_lived;
 mod status;
 mod support;
+mod takeovers;
