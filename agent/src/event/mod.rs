@@ -139,6 +139,8 @@ impl Signal {
     pub const TERM: Self = Self(15);
     /// SIGTSTP.
     pub const TSTP: Self = Self(20);
+    /// SIGURG.
+    pub const URG: Self = Self(23);
     /// SIGXCPU.
     pub const XCPU: Self = Self(24);
     /// SIGXFSZ.
