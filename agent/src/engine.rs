@@ -1,6 +1,7 @@
 //! One state, one door: events in, what to tell out. Pure; `run` wires it to the world, and a
 //! replay of recorded events drives it without one.
 
+mod shutdowns;
 pub mod status;
 
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
         self, Finding, Origin, Settings,
         book::Book,
         finding::{Evidence, TraceLine},
+        hangs::Hangs,
         report,
     },
     process::{
@@ -27,6 +29,10 @@ pub struct Engine {
     settings: Settings,
     /// Attempts that were judged.
     attempts: u64,
+    /// Every open finding about a worker that does not go.
+    hangs: Hangs,
+    /// How long a worker may take to go, in nanoseconds.
+    grace: u64,
 }
 
 /// What came of one event.
@@ -62,6 +68,8 @@ impl Engine {
             book: Book::default(),
             settings,
             attempts: 0,
+            hangs: Hangs::default(),
+            grace: shutdowns::GRACE,
         }
     }
 
@@ -79,7 +87,7 @@ impl Engine {
     /// When the engine wants to hear [`What::Overdue`], if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        None
+        self.table.shutdowns().deadline(self.grace)
     }
 
     /// Takes one event in.
@@ -89,6 +97,8 @@ impl Engine {
             What::Exited { .. } | What::Executed { .. } => Some(event.when),
             _ => None,
         };
+        let mut step = Step::default();
+        self.shutdowns(&event, &mut step);
         let Applied {
             change,
             blocked,
@@ -97,12 +107,9 @@ impl Engine {
             unknown,
             server_gone,
         } = self.table.apply(event);
-        let mut step = Step {
-            exempt,
-            unknown,
-            server_gone,
-            ..Step::default()
-        };
+        step.exempt = exempt;
+        step.unknown = unknown;
+        step.server_gone = server_gone;
         for end in &ended {
             self.end(end, &mut step);
         }
@@ -185,3 +192,5 @@ mod events;
 mod native_cases;
 #[cfg(test)]
 mod restriction_cases;
+#[cfg(test)]
+mod shutdown_cases;

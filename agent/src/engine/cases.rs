@@ -6,7 +6,7 @@ use super::{
         CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found, modules,
         on_thread, set,
     },
-    restriction_cases,
+    restriction_cases, shutdown_cases,
 };
 use crate::{
     event::{Action, Event, Signal, What},
@@ -238,7 +238,10 @@ fn cases() -> Vec<Case> {
 }
 
 fn all() -> impl Iterator<Item = Case> {
-    cases().into_iter().chain(restriction_cases::cases())
+    let others = restriction_cases::cases()
+        .into_iter()
+        .chain(shutdown_cases::cases());
+    cases().into_iter().chain(others)
 }
 
 /// Every case gives exactly its findings.

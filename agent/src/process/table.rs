@@ -7,12 +7,14 @@ mod context;
 mod lives;
 mod process;
 mod roles;
+mod shutdowns;
 
 use std::collections::BTreeMap;
 
 pub use self::{
     context::{Blocked, Change, Context},
     process::Process,
+    shutdowns::Hang,
 };
 use crate::{
     event::{Action, Attempt, Event, Instant, PythonStack, Registration, Signal, What},
@@ -20,6 +22,7 @@ use crate::{
         ProcessKey, Role,
         origin::{self, Origin, Owner, Route},
         server::{Server, ServerId, Servers},
+        shutdown::Shutdowns,
         stack,
         takeover::{Ended, Ending, TakeoverId, Turn},
     },
@@ -47,6 +50,7 @@ pub struct Applied {
 pub struct Table {
     processes: BTreeMap<u32, Process>,
     servers: Servers,
+    shutdowns: Shutdowns,
     next_takeover: TakeoverId,
 }
 
@@ -92,7 +96,9 @@ impl Table {
                     self.tell_service_scripts(server);
                 }
             }
-            What::Overdue => {}
+            What::Sent(sent) => self.sent(event.when, key, &sent),
+            What::Delivered(delivered) => self.delivered(key, &delivered),
+            What::Overdue | What::Reclaimed { .. } => {}
             What::Executed { .. } => return self.left(event.when, key, Ending::Executed),
             What::Exited { .. } => return self.left(event.when, key, Ending::Exited),
             What::Registration(registration) => {

@@ -180,7 +180,7 @@ impl Tell {
             }
         }
         if step.found.is_some() || !step.resolved.is_empty() {
-            self.shared.metrics.set_open(engine.book.iter());
+            self.shared.metrics.set_open(engine.open_findings());
         }
         if let Some(server) = &step.server_gone {
             self.shared.metrics.server_gone(server);
