@@ -28,6 +28,12 @@ impl Engine {
         self.book.iter().chain(self.hangs.iter())
     }
 
+    /// Whether an exit code is that of a worker that was asked to go and was killed.
+    #[must_use]
+    pub fn is_killed(&self, key: ProcessKey, code: u32) -> bool {
+        code & SIGNALLED == KILLED && self.table.shutdowns().get(key).is_some()
+    }
+
     /// What an event means for workers that were asked to go, before the table has taken it in: one
     /// that exits is there yet, and so is the takeover.
     pub(super) fn shutdowns(&mut self, event: &Event, step: &mut Step) {

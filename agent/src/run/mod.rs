@@ -326,6 +326,10 @@ impl Agent {
                 self.look_up_from(event.process, event.when);
             }
             What::Executed { file } => self.watch.executed(event.process, *file),
+            // httpd writes before it kills, and this is the last moment at which that has an addressee.
+            What::Exited { code } if self.engine.is_killed(event.process, *code) => {
+                self.read_error_logs();
+            }
             _ => {}
         }
         self.keep.keep(|| Input::of_record(bytes, &event));
