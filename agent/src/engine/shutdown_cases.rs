@@ -112,7 +112,7 @@ pub(super) fn cases() -> Vec<Case> {
             "it is killed before its time is over",
             None,
             vec![daemon(), ignores(WORKER, term), ignored(5), exited(900, 9)],
-            &[TAKEN, GIVEN_BACK, HANGS],
+            &[TAKEN, HANGS, GONE, GIVEN_BACK],
         ),
         (
             "it goes in time, or the moment has not come",

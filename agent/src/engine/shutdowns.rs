@@ -3,7 +3,7 @@
 use super::{Engine, Step};
 use crate::{
     event::{Event, Instant, Signal, What},
-    policy::{self, Finding, State},
+    policy::{self, Finding, State, book::News},
     process::ProcessKey,
 };
 
@@ -23,6 +23,11 @@ impl Engine {
         self.grace = nanoseconds;
     }
 
+    /// When the next worker that was asked to go has had its time.
+    pub(super) fn shutdown_deadline(&self) -> Option<Instant> {
+        self.table.shutdowns().deadline(self.grace)
+    }
+
     /// Every open finding.
     pub fn open_findings(&self) -> impl Iterator<Item = &Finding> {
         self.book.iter().chain(self.hangs.iter())
@@ -39,16 +44,16 @@ impl Engine {
     pub(super) fn shutdowns(&mut self, event: &Event, step: &mut Step) {
         let (key, when) = (event.process, event.when);
         match &event.what {
-            // One at a time: the deadline of the next one has passed, too, and is told at once.
             What::Overdue => {
-                if let Some((key, signal)) = self.table.overdue(when, self.grace) {
+                while let Some((key, signal)) = self.table.overdue(when, self.grace) {
                     self.hangs(key, when, |asked| asked == signal, step);
                 }
             }
             What::Reclaimed { ns_pid, notice } => {
                 let worker = self.table.reclaimed(key, *ns_pid, *notice);
                 let finding = worker.and_then(|worker| self.hangs.noticed(worker, *notice));
-                step.found = finding.cloned();
+                step.news
+                    .extend(finding.map(|finding| changed(finding.clone())));
             }
             What::Exited { code } => {
                 let killed = code & SIGNALLED == KILLED;
@@ -78,21 +83,24 @@ impl Engine {
             .and_then(|cause| policy::judge_hang(&self.settings, when, cause, &hang));
         let finding =
             finding.and_then(|finding| self.hangs.open(key, (hang.asked.since, when), finding));
-        if let Some(finding) = finding {
-            step.is_new = finding.count == 1;
-            step.found = Some(finding.clone());
-        }
+        step.news.extend(finding.map(|finding| News {
+            is_new: finding.count == 1,
+            is_told: finding.count == 1,
+            finding: finding.clone(),
+        }));
     }
 
     fn ends(&mut self, key: ProcessKey, when: Instant, killed: bool, step: &mut Step) {
-        let Some(finding) = self.hangs.left(key, when, killed, self.settings.clock) else {
-            return;
-        };
-        // What began with this very event is over with it; what goes on is kept as it stands.
-        if finding.state == State::Resolved && !step.is_new {
-            step.resolved.push(finding);
-        } else {
-            step.found = Some(finding);
-        }
+        let finding = self.hangs.left(key, when, killed, self.settings.clock);
+        step.news.extend(finding.map(changed));
+    }
+}
+
+/// A known finding as it stands now. Those who are told findings hear of its end only.
+fn changed(finding: Finding) -> News {
+    News {
+        is_new: false,
+        is_told: finding.state == State::Resolved,
+        finding,
     }
 }

@@ -3,6 +3,7 @@
 pub mod book;
 pub mod finding;
 pub mod hangs;
+mod history;
 pub mod report;
 pub mod rules;
 #[cfg(test)]

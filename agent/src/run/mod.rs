@@ -348,15 +348,7 @@ impl Agent {
         if let Some(kind) = EventKind::of(&event.what) {
             self.tell.event(kind);
         }
-        if let What::Exited { .. } = event.what {
-            self.watch.gone(event.process);
-            self.budget.forget(event.process);
-            self.stacks_budget.forget(event.process);
-            self.groupless.remove(&event.process);
-        }
-        if let What::Exited { .. } | What::Executed { .. } = event.what {
-            self.unwound.forget(event.process);
-        }
+        self.forget(&event);
         let key = event.process;
         let is_found = matches!(event.what, What::Found(_));
         let reloads = matches!(event.what, What::Reloads);

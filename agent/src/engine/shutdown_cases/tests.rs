@@ -21,9 +21,7 @@ fn told(events: Vec<Event>) -> (Engine, Vec<Finding>) {
     ];
     let mut told = Vec::new();
     for event in start.into_iter().chain(events) {
-        let step = engine.step(event);
-        told.extend(step.found);
-        told.extend(step.resolved);
+        told.extend(engine.step(event).news.into_iter().map(|news| news.finding));
     }
     told.retain(|finding| finding.rule == "shutdown-blocked");
     (engine, told)
@@ -83,11 +81,10 @@ fn what_a_hang_tells() {
     );
     assert_eq!(first.id, last.id);
     assert_eq!(engine.open_findings().count(), 0);
-    assert_eq!(engine.deadline(), None);
+    assert_eq!(engine.shutdown_deadline(), None);
 }
 
-/// Several workers of one cause are one finding, and each is told of in its own time: the engine wants
-/// to hear of the next one at once.
+/// Several workers of one cause are one finding, and each has its own time.
 #[test]
 fn workers_of_one_cause_are_one_finding() {
     let (mut engine, all) = told(vec![
@@ -99,27 +96,41 @@ fn workers_of_one_cause_are_one_finding() {
         sent(6, CHILD, MASTER, Signal::TERM, Fate::Ignored),
     ]);
     assert!(all.is_empty(), "{all:#?}");
-    let due = Instant(7_005_000_000);
-    assert_eq!(engine.deadline(), Some(due));
-    let step = engine.step(overdue(2_010));
-    assert!(step.is_new);
-    assert_eq!(engine.deadline(), Some(Instant(7_006_000_000)));
-    let step = engine.step(overdue(2_010));
-    let second = step.found.expect("the same one");
-    assert!(!step.is_new);
+    let due = |engine: &Engine| engine.shutdown_deadline();
+    assert_eq!(due(&engine), Some(Instant(7_005_000_000)));
+    assert_eq!(
+        engine.deadline(),
+        due(&engine),
+        "and nothing else is due before"
+    );
+    let mut step = |event| {
+        let news = engine.step(event).news;
+        let mut own = news
+            .into_iter()
+            .filter(|n| n.finding.rule == "shutdown-blocked");
+        let news = own.next().expect("news of it");
+        assert_eq!(own.next(), None);
+        (due(&engine), news)
+    };
+    let (next, first) = step(overdue(2_005));
+    assert!(first.is_new && first.is_told);
+    assert_eq!(next, Some(Instant(7_006_000_000)));
+    let (next, second) = step(overdue(2_006));
+    assert!(!second.is_new && !second.is_told);
+    let second = second.finding;
     assert_eq!(
         (second.count, second.extent.workers, second.extent.of),
         (2, 2, 2)
     );
-    assert_eq!(engine.deadline(), None);
-    let step = engine.step(exited(3_005, 9));
-    let first = step.found.expect("it goes on");
-    assert_eq!((first.state, first.extent.workers), (State::Open, 1));
-    let step = engine.step(at(3_010, CHILD, What::Exited { code: 0 }));
-    let last = step.resolved.first().expect("it ends");
-    let lost = last.shutdown.as_ref().map(|s| (s.seconds, s.killed));
+    assert_eq!(next, None);
+    let (_, first) = step(exited(3_005, 9));
+    let (state, workers) = (first.finding.state, first.finding.extent.workers);
+    assert_eq!((state, workers), (State::Open, 1));
+    let (_, last) = step(at(3_010, CHILD, What::Exited { code: 0 }));
+    assert_eq!(last.finding.state, State::Resolved);
+    let lost = last.finding.shutdown.as_ref();
     assert_eq!(
-        lost,
+        lost.map(|s| (s.seconds, s.killed)),
         Some((Some(3.004), true)),
         "the longest, and whether any was killed"
     );

@@ -143,7 +143,10 @@ impl Table {
         };
         let own = group(process);
         let is_alike = |other: &&Process| {
-            other.server == process.server && other.role == process.role && group(other) == own
+            other.server == process.server
+                && other.role == process.role
+                && other.shares_with.is_none()
+                && group(other) == own
         };
         self.processes.values().filter(is_alike).count() as u64
     }
