@@ -5,9 +5,8 @@ use std::io::{self, Read as _};
 use super::*;
 use crate::{
     event::{
-        Action, Attempt, Code, Delivered, Fate, FileKey, Frame, NativeFrame, NativeResult,
-        NativeStack, PythonStack, Reason, Registration, Sent, Signal, Source, StackCopy,
-        StackResult, Wanted,
+        Action, Attempt, Code, Fate, FileKey, Frame, NativeFrame, NativeResult, NativeStack,
+        PythonStack, Reason, Registration, Sent, Signal, Source, StackCopy, StackResult, Wanted,
         decode::Stamp,
         testing::{encode, with_stack},
     },
@@ -163,13 +162,6 @@ fn records() -> Vec<(Event, Vec<u8>)> {
             code: 0,
             to_process: true,
             fate: Fate::Ignored,
-            folded: 1,
-        }),
-        What::Delivered(Delivered {
-            signal: Signal::TERM,
-            action: Action::Handler(0x1234),
-            flags: 4,
-            code: 0,
             folded: 1,
         }),
         What::Exited { code: 9 },
