@@ -2,6 +2,8 @@
 //!
 //! A flag beats the environment, the environment beats the file, the file beats the default.
 
+mod captures;
+
 use std::{
     ffi::OsString,
     fs::File,
@@ -13,6 +15,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 
+pub use self::captures::{RecordArgs, ReplayArgs};
 use crate::{
     config::{Config, ConfigError, LogFormat, LogLevel},
     probe::hooks::{REGISTRATION, mechanisms},
@@ -20,6 +23,9 @@ use crate::{
 
 /// `EX_USAGE` of `sysexits.h`: bad usage or configuration.
 pub const USAGE: u8 = 64;
+
+/// A severity that `--fail-on` names was reached.
+pub const FOUND: u8 = 2;
 
 /// `EX_UNAVAILABLE` of `sysexits.h`: the kernel or a privilege is missing.
 pub const UNAVAILABLE: u8 = 69;
@@ -59,6 +65,11 @@ pub enum Command {
     Status(StatusArgs),
     /// Say what this host offers, what is missing, what that costs and how to mend it
     Doctor(DoctorArgs),
+    /// Keep everything that an agent hears, for `replay`
+    Record(RecordArgs),
+    /// Judge a recording again, offline and without privileges; under another configuration or
+    /// restriction, show what would differ
+    Replay(ReplayArgs),
     /// Validate a configuration file and print the effective configuration
     CheckConfig(CheckConfigArgs),
 }

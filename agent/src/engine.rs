@@ -2,6 +2,7 @@
 //! replay of recorded events drives it without one.
 
 pub mod status;
+mod suppose;
 
 use crate::{
     event::{Event, Instant, Signal, What},
@@ -27,6 +28,8 @@ pub struct Engine {
     settings: Settings,
     /// Attempts that were judged.
     attempts: u64,
+    /// It says what would be under another restriction than was in force, see `suppose`.
+    supposes: bool,
 }
 
 /// What came of one event.
@@ -51,6 +54,16 @@ pub struct Step {
     pub unknown: bool,
     /// Label of a server whose last process has gone.
     pub server_gone: Option<String>,
+    /// What else would have come of a call under the supposed restriction.
+    pub supposed: Option<&'static str>,
+}
+
+impl Step {
+    /// What is told of it, in this order: what ended, then what is new.
+    pub fn told(&self) -> impl Iterator<Item = &Finding> {
+        let new = self.found.iter().filter(|_| self.is_new);
+        self.resolved.iter().chain(new)
+    }
 }
 
 impl Engine {
@@ -62,6 +75,7 @@ impl Engine {
             book: Book::default(),
             settings,
             attempts: 0,
+            supposes: false,
         }
     }
 
@@ -107,7 +121,9 @@ impl Engine {
             self.end(end, &mut step);
         }
         if let Some(change) = &change
-            && let Some((takeover, finding)) = policy::judge(&self.settings, change)
+            && !self.suppose_swallowed(change, &mut step)
+            && let Some((takeover, finding)) =
+                policy::judge(&self.settings_for(&change.context), change)
         {
             let finding = self.book.open(takeover, change.context.when, finding);
             step.is_new = finding.count == 1;
@@ -126,11 +142,14 @@ impl Engine {
     }
 
     fn attempt(&mut self, blocked: &Blocked, step: &mut Step) {
-        let Some(finding) = policy::judge_attempt(&self.settings, blocked, self.attempts) else {
-            return;
-        };
+        let finding = self.judge_attempt(blocked, step);
+        self.enter_attempt(&blocked.context, finding, step);
+    }
+
+    fn enter_attempt(&mut self, context: &Context, finding: Option<Finding>, step: &mut Step) {
+        let Some(finding) = finding else { return };
         self.attempts += 1;
-        let (worker, when) = (blocked.context.process.key, blocked.context.when);
+        let (worker, when) = (context.process.key, context.when);
         if let Some(finding) = self.book.attempt(worker, when, finding) {
             step.is_new = finding.count == 1;
             step.found = Some(finding.clone());
