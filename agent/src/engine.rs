@@ -5,16 +5,16 @@ pub mod status;
 mod suppose;
 
 use crate::{
-    event::{Event, Instant, Signal, What},
+    event::{Event, Instant, Signal},
     policy::{
-        self, Finding, Origin, Settings,
-        book::Book,
+        self, Finding, Origin, Settings, State,
+        book::{At, Begun, Book, News},
         finding::{Evidence, TraceLine},
         report,
     },
     process::{
-        table::{Applied, Blocked, Change, Context, Table},
-        takeover::{Ended, Ending},
+        table::{Applied, Blocked, Change, Context, Siblings, Table},
+        takeover::{Ended, Ending, TakeoverId},
     },
 };
 
@@ -39,12 +39,9 @@ pub struct Step {
     pub change: Option<Box<Change>>,
     /// The blocked attempt of a watched worker.
     pub blocked: Option<Box<Blocked>>,
-    /// A finding that is new, or an open one whose count has risen.
-    pub found: Option<Finding>,
-    /// Whether `found` is new.
-    pub is_new: bool,
-    /// Findings that ended.
-    pub resolved: Vec<Finding>,
+    /// Findings that changed or are due to be told, as they stand now, each once: that which
+    /// ended before that which began.
+    pub news: Vec<News>,
     /// How long each takeover that ended had lasted: server, signal, seconds. A takeover that
     /// ends with its worker was no temporary override and is not among them.
     pub overrides: Vec<(String, Signal, f64)>,
@@ -54,15 +51,30 @@ pub struct Step {
     pub unknown: bool,
     /// Label of a server whose last process has gone.
     pub server_gone: Option<String>,
+    /// The fingerprint of what the call was judged to be.
+    pub judged: Option<String>,
     /// What else would have come of a call under the supposed restriction.
     pub supposed: Option<&'static str>,
 }
 
 impl Step {
-    /// What is told of it, in this order: what ended, then what is new.
+    /// The finding that is open by what happened, new or not.
+    #[must_use]
+    pub fn found(&self) -> Option<&Finding> {
+        let mut open = self.news.iter().rev().map(|news| &news.finding);
+        open.find(|finding| finding.state == State::Open)
+    }
+
+    /// The findings that are over by what happened.
+    pub fn resolved(&self) -> impl Iterator<Item = &Finding> {
+        let news = self.news.iter().map(|news| &news.finding);
+        news.filter(|finding| finding.state == State::Resolved)
+    }
+
+    /// The findings that are told, in order.
     pub fn told(&self) -> impl Iterator<Item = &Finding> {
-        let new = self.found.iter().filter(|_| self.is_new);
-        self.resolved.iter().chain(new)
+        let told = self.news.iter().filter(|news| news.is_told);
+        told.map(|news| &news.finding)
     }
 }
 
@@ -93,30 +105,26 @@ impl Engine {
     /// When the engine wants to hear [`What::Overdue`], if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        None
+        self.book.deadline()
     }
 
     /// Takes one event in.
     pub fn step(&mut self, event: Event) -> Step {
-        let process = event.process;
-        let left = match event.what {
-            What::Exited { .. } | What::Executed { .. } => Some(event.when),
-            _ => None,
-        };
+        let when = event.when;
+        let mut step = Step::default();
+        // What was due before comes first, whether or not anybody was there to say so.
+        if self.book.deadline().is_some_and(|due| due <= when) {
+            self.settle(when, &mut step);
+        }
         let Applied {
             change,
             blocked,
             exempt,
             ended,
+            left,
             unknown,
             server_gone,
         } = self.table.apply(event);
-        let mut step = Step {
-            exempt,
-            unknown,
-            server_gone,
-            ..Step::default()
-        };
         for end in &ended {
             self.end(end, &mut step);
         }
@@ -125,20 +133,45 @@ impl Engine {
             && let Some((takeover, finding)) =
                 policy::judge(&self.settings_for(&change.context), change)
         {
-            let finding = self.book.open(takeover, change.context.when, finding);
-            step.is_new = finding.count == 1;
-            step.found = Some(finding.clone());
+            step.judged = Some(finding.fingerprint.clone());
+            self.begin(takeover, change, finding);
         }
         if let Some(blocked) = &blocked {
             self.attempt(blocked, &mut step);
         }
-        if let Some(when) = left {
-            let closed = self.book.left(process, when, self.settings.clock);
-            step.resolved.extend(closed);
+        if let Some(process) = left {
+            self.book.left(process, when);
         }
-        step.change = change;
-        step.blocked = blocked;
-        step
+        self.settle(when, &mut step);
+        Step {
+            change,
+            blocked,
+            exempt,
+            unknown,
+            server_gone,
+            ..step
+        }
+    }
+
+    fn settle(&mut self, when: Instant, step: &mut Step) {
+        let news = self.book.settle(&At {
+            when,
+            clock: self.settings.clock,
+            table: &self.table,
+        });
+        step.news.extend(news);
+    }
+
+    fn begin(&mut self, takeover: TakeoverId, change: &Change, finding: Finding) {
+        let context = &change.context;
+        let begun = Begun {
+            id: takeover,
+            worker: context.process.key,
+            signal: finding.evidence.signal.number,
+            siblings: Siblings::of(context),
+            taken_from: context.process.takeovers().taken_from(takeover),
+        };
+        self.book.open(context.when, begun, finding);
     }
 
     fn attempt(&mut self, blocked: &Blocked, step: &mut Step) {
@@ -149,11 +182,9 @@ impl Engine {
     fn enter_attempt(&mut self, context: &Context, finding: Option<Finding>, step: &mut Step) {
         let Some(finding) = finding else { return };
         self.attempts += 1;
-        let (worker, when) = (context.process.key, context.when);
-        if let Some(finding) = self.book.attempt(worker, when, finding) {
-            step.is_new = finding.count == 1;
-            step.found = Some(finding.clone());
-        }
+        step.judged = Some(finding.fingerprint.clone());
+        let (worker, siblings) = (context.process.key, Siblings::of(context));
+        self.book.attempt(context.when, worker, siblings, finding);
     }
 
     fn end(&mut self, ended: &Ended, step: &mut Step) {
@@ -166,8 +197,7 @@ impl Engine {
                 ended.until.seconds_since(ended.since),
             ));
         }
-        step.resolved
-            .extend(self.book.close(ended, self.settings.clock));
+        self.book.close(ended);
     }
 
     /// The line that `sigblame trace` prints for a registration.
@@ -203,4 +233,8 @@ mod events;
 #[cfg(test)]
 mod native_cases;
 #[cfg(test)]
+mod process_cases;
+#[cfg(test)]
 mod restriction_cases;
+#[cfg(test)]
+mod takeover_cases;

@@ -67,11 +67,13 @@ pub fn replay(args: &ReplayArgs, colour: bool) -> Result<ExitCode> {
                     }
                 }
             }
-            Some(Said::Differs(difference)) => {
-                if args.json {
-                    log::json_line(&mut out, &difference)?;
-                } else {
-                    out.write_all(text::difference(&difference, colour).as_bytes())?;
+            Some(Said::Differs(differences)) => {
+                for difference in &differences {
+                    if args.json {
+                        log::json_line(&mut out, difference)?;
+                    } else {
+                        out.write_all(text::difference(difference, colour).as_bytes())?;
+                    }
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 pub mod book;
 pub mod finding;
+mod history;
 pub mod report;
 pub mod rules;
 #[cfg(test)]

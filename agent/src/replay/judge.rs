@@ -85,14 +85,16 @@ impl Tally {
     }
 
     fn note(&mut self, step: &Step) {
-        let Some(finding) = &step.found else { return };
-        let is_excepted = finding.exception.is_some();
-        if step.is_new {
-            *self.of.entry(finding.severity).or_default() += 1;
-            *self.excepted.entry(finding.severity).or_default() += u64::from(is_excepted);
-        }
-        if !is_excepted {
-            self.worst = self.worst.max(Some(finding.severity));
+        for news in &step.news {
+            let finding = &news.finding;
+            let is_excepted = finding.exception.is_some();
+            if news.is_new {
+                *self.of.entry(finding.severity).or_default() += 1;
+                *self.excepted.entry(finding.severity).or_default() += u64::from(is_excepted);
+            }
+            if !is_excepted {
+                self.worst = self.worst.max(Some(finding.severity));
+            }
         }
     }
 }
@@ -116,8 +118,8 @@ impl Side {
 pub enum Said {
     /// As it was recorded: what the agent had told.
     Told(Box<Step>),
-    /// Where something is asked, and differs.
-    Differs(Box<Difference>),
+    /// Where something is asked: what differs.
+    Differs(Vec<Difference>),
 }
 
 /// The judgements of a capture.
@@ -170,13 +172,13 @@ impl Judge {
         };
         let is = side.engine.step(event);
         side.tally.note(&is);
-        let difference = compare(was.found, is.found, is.supposed)?;
+        let mut differences = compare(&was, &is);
         let id = |finding: &Option<Finding>| finding.as_ref().map(|finding| finding.id.clone());
-        if !self.said.insert((id(&difference.was), id(&difference.is))) {
-            return None;
+        differences.retain(|found| self.said.insert((id(&found.was), id(&found.is))));
+        for found in &differences {
+            *self.differences.entry(found.difference).or_default() += 1;
         }
-        *self.differences.entry(difference.difference).or_default() += 1;
-        Some(Said::Differs(Box::new(difference)))
+        (!differences.is_empty()).then_some(Said::Differs(differences))
     }
 
     /// What was found as it was recorded.
@@ -199,28 +201,53 @@ impl Judge {
     }
 }
 
-fn compare(
-    was: Option<Finding>,
-    is: Option<Finding>,
-    note: Option<&'static str>,
-) -> Option<Difference> {
-    let difference = match (&was, &is) {
-        (None, None) => return None,
-        (None, Some(_)) => Kind::Appears,
-        (Some(_), None) => Kind::Vanishes,
-        (Some(was), Some(is)) => {
-            let is_same =
-                was.rule == is.rule && was.severity == is.severity && was.exception == is.exception;
-            if is_same {
-                return None;
-            }
-            Kind::Changes
-        }
+/// What two engines made of one event.
+fn compare(was: &Step, is: &Step) -> Vec<Difference> {
+    let judged = |step: &Step| -> Option<Finding> {
+        let is_it = |finding: &Finding| step.judged.as_ref() == Some(&finding.fingerprint);
+        let mut news = step.news.iter().map(|news| &news.finding);
+        news.find(|finding| is_it(finding)).cloned()
     };
-    Some(Difference {
-        difference,
-        was,
-        is,
-        note,
-    })
+    // What came up without a call: a shutdown that hangs, a drift.
+    let others = |step: &Step| -> Vec<Finding> {
+        let new = step.news.iter().filter(|news| news.is_new);
+        let other = new.filter(|news| step.judged.as_ref() != Some(&news.finding.fingerprint));
+        other.map(|news| news.finding.clone()).collect()
+    };
+    let mut pairs = vec![(judged(was), judged(is), is.supposed)];
+    let mut left = others(is);
+    for finding in others(was) {
+        let about = |finding: &Finding| {
+            let evidence = &finding.evidence;
+            (evidence.signal.number, evidence.worker.pid)
+        };
+        let same = left
+            .iter()
+            .position(|other| about(other) == about(&finding));
+        pairs.push((Some(finding), same.map(|at| left.remove(at)), None));
+    }
+    pairs.extend(left.into_iter().map(|finding| (None, Some(finding), None)));
+    let differences = pairs.into_iter().filter_map(|(was, is, note)| {
+        let difference = kind(was.as_ref(), is.as_ref())?;
+        Some(Difference {
+            difference,
+            was,
+            is,
+            note,
+        })
+    });
+    differences.collect()
+}
+
+fn kind(was: Option<&Finding>, is: Option<&Finding>) -> Option<Kind> {
+    match (was, is) {
+        (None, None) => None,
+        (None, Some(_)) => Some(Kind::Appears),
+        (Some(_), None) => Some(Kind::Vanishes),
+        (Some(was), Some(is)) => {
+            let verdict = |finding: &Finding| (finding.severity, finding.exception.clone());
+            let is_same = was.rule == is.rule && verdict(was) == verdict(is);
+            (!is_same).then_some(Kind::Changes)
+        }
+    }
 }

@@ -62,7 +62,7 @@ fn a_blocked_call_is_judged_as_the_registration_that_it_would_be() {
         true,
         vec![attempt(WORKER, Signal::HUP, APP)],
     );
-    let finding = step.found.expect("a finding");
+    let finding = step.found().cloned().expect("a finding");
     assert_eq!(finding.rule, "reserved-signal");
     let sentence = "Would hold with WSGIRestrictSignal Off, which lets this call through: SIGHUP was \
                     taken from the server";
@@ -77,7 +77,10 @@ fn a_blocked_call_is_judged_as_the_registration_that_it_would_be() {
 
     // What was recorded counts where nothing else is supposed.
     let step = last(None, true, vec![attempt(WORKER, Signal::HUP, APP)]);
-    assert_eq!(step.found.expect("a finding").rule, "blocked-attempt");
+    assert_eq!(
+        step.found().cloned().expect("a finding").rule,
+        "blocked-attempt"
+    );
 }
 
 /// Python's real function refuses other threads and interpreters: no finding, and the application
@@ -90,7 +93,7 @@ fn a_call_that_python_would_refuse_is_no_takeover() {
     ];
     for call in elsewhere {
         let step = last(Some(Restriction::Off), true, vec![call]);
-        assert!(step.found.is_none());
+        assert!(step.found().is_none());
         let note = step.supposed.expect("a note");
         assert!(note.contains("ValueError"), "{note}");
     }
@@ -104,7 +107,7 @@ fn a_call_that_changes_nothing_is_no_takeover() {
     let again = attempt(WORKER, Signal::USR2, APP);
     for events in [vec![ignored], vec![taken, again]] {
         let step = last(Some(Restriction::Off), true, events);
-        assert!(step.found.is_none(), "{:?}", step.found);
+        assert!(step.found().is_none(), "{:?}", step.found());
         assert!(step.supposed.is_some_and(|note| note.contains("already")));
     }
 }
@@ -115,7 +118,7 @@ fn a_call_that_changes_nothing_is_no_takeover() {
 fn a_call_that_went_through_would_be_blocked() {
     let python = || set(WORKER, Signal::HUP, HTTPD, PYTHON, PYTHONS);
     let step = last(Some(Restriction::On), false, vec![python()]);
-    let finding = step.found.expect("a finding");
+    let finding = step.found().cloned().expect("a finding");
     assert_eq!(finding.rule, "blocked-attempt");
     let sentence = "Would hold with WSGIRestrictSignal On, which swallows this call: SIGHUP was to";
     assert!(finding.message.starts_with(sentence), "{}", finding.message);
@@ -124,12 +127,15 @@ fn a_call_that_went_through_would_be_blocked() {
     let library = set(WORKER, Signal::USR2, Action::Default, LIBRARY, APP);
     let step = last(Some(Restriction::On), false, vec![library]);
     assert_eq!(
-        step.found.expect("a finding").rule,
+        step.found().cloned().expect("a finding").rule,
         "restricted-registration"
     );
     // It went past a restriction that was in force.
     let step = last(Some(Restriction::On), true, vec![python()]);
-    assert_eq!(step.found.expect("a finding").rule, "reserved-signal");
+    assert_eq!(
+        step.found().cloned().expect("a finding").rule,
+        "reserved-signal"
+    );
 }
 
 /// What is open for an attempt ends with its worker.
@@ -145,6 +151,6 @@ fn what_would_be_ends_with_its_worker() {
     ] {
         let gone = event(WORKER, What::Exited { code: 0 });
         let step = last(Some(restriction), own, vec![call, gone]);
-        assert_eq!(step.resolved.len(), 1);
+        assert_eq!(step.resolved().count(), 1);
     }
 }
