@@ -81,6 +81,8 @@ pub enum Input {
 /// What of the agent's own configuration is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
+    /// See [`Header::clock`]: it is measured again.
+    pub clock: WallClock,
     /// See [`Header::restrict_signal`].
     pub restrict_signal: Option<Restriction>,
 }
@@ -88,6 +90,7 @@ pub struct Judged {
 impl From<&Settings> for Judged {
     fn from(settings: &Settings) -> Self {
         Self {
+            clock: settings.clock,
             restrict_signal: settings.restriction,
         }
     }
@@ -161,7 +164,7 @@ impl Input {
         }
     }
 
-    fn told(self, header: &Header) -> Result<Told, String> {
+    fn told(self) -> Result<Told, String> {
         let event = |when, process: ProcessKey, what| Event {
             when,
             process,
@@ -176,8 +179,8 @@ impl Input {
         let event = match self {
             Self::Settings(_, judged) => {
                 return Ok(Told::Settings(Settings {
+                    clock: judged.clock,
                     restriction: judged.restrict_signal,
-                    ..header.settings()
                 }));
             }
             Self::Logged(when, key, tid, logged) => Event {
