@@ -20,9 +20,13 @@ pub(super) struct Keep(Option<BufWriter<File>>);
 
 impl Keep {
     /// Begins a capture.
-    pub(super) fn begin(file: File, settings: &Settings) -> Result<Self> {
+    pub(super) fn begin(file: File, settings: &Settings, grace: u64) -> Result<Self> {
         let mut writer = BufWriter::new(file);
-        line(&mut writer, &Header::new(settings)).context("failed to write the capture")?;
+        let header = Header {
+            shutdown_grace_seconds: Some(grace),
+            ..Header::new(settings)
+        };
+        line(&mut writer, &header).context("failed to write the capture")?;
         Ok(Self(Some(writer)))
     }
 
@@ -68,7 +72,7 @@ mod tests {
             restriction: Some(Restriction::On),
             clock: WallClock { offset: 0 },
         };
-        let mut keep = Keep::begin(full.expect("Linux has it"), &settings).expect("a buffer");
+        let mut keep = Keep::begin(full.expect("Linux has it"), &settings, 2).expect("a buffer");
         let mut asked = 0;
         for _ in 0..100_000 {
             keep.keep(|| {

@@ -99,8 +99,10 @@ impl Agent {
         for status in &hooks {
             tell.hook(status);
         }
+        let mut engine = Engine::new(settings::of(config));
+        engine.set_grace(settings::grace(config));
         let agent = Self {
-            engine: Engine::new(settings::of(config)),
+            engine,
             watch: Watch::new(&config.proc_root, controls),
             tell,
             gaps: Gaps::default(),
@@ -128,7 +130,7 @@ impl Agent {
     ///
     /// Where the header cannot be written.
     pub fn record(&mut self, file: File) -> Result<()> {
-        self.keep = Keep::begin(file, self.engine.settings())?;
+        self.keep = Keep::begin(file, self.engine.settings(), self.engine.grace())?;
         Ok(())
     }
 
@@ -388,6 +390,7 @@ impl Agent {
         match load() {
             Ok(config) => {
                 self.engine.configure(settings::of(&config));
+                self.engine.set_grace(settings::grace(&config));
                 info!("configuration read again");
             }
             Err(reason) => error!("configuration kept as it was: {reason:#}"),
