@@ -44,6 +44,9 @@ pub struct Header {
     /// The restriction that was judged by, whatever the servers' own configurations said; null
     /// where they counted.
     pub restrict_signal: Option<Restriction>,
+    /// How many seconds a worker might take to go; null where that is the usual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown_grace_seconds: Option<u64>,
 }
 
 /// Any other line.
@@ -104,6 +107,7 @@ impl Header {
             sigblame_capture: FORMAT,
             clock: settings.clock,
             restrict_signal: settings.restriction,
+            shutdown_grace_seconds: None,
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use probe_abi::record::{Kind, RawHeader, RawLifecycle};
+use probe_abi::record::{Kind, RawHeader, RawLifecycle, RawSignal};
 use serde_json::Value;
 use sigblame_tests::{
     demo::{self, DAEMON_MOUNT},
@@ -160,8 +160,15 @@ fn is_ours(line: &Value, master: u32, ours: &mut BTreeSet<Key>) -> Option<bool> 
             number(offset_of!(RawHeader, tgid), 4)?,
             ticks(offset_of!(RawHeader, start))?,
         );
-        let is_ours = ours.contains(&key);
+        let mut is_ours = ours.contains(&key);
         let kind = number(offset_of!(RawHeader, kind), 2)?;
+        // A signal is its target's, whoever sends it.
+        if kind == u64::from(Kind::SENT.0) {
+            is_ours = ours.contains(&(
+                number(offset_of!(RawSignal, target), 4)?,
+                ticks(offset_of!(RawSignal, target_start))?,
+            ));
+        }
         if is_ours && kind == u64::from(Kind::FORK.0) {
             ours.insert((
                 number(offset_of!(RawLifecycle, other), 4)?,

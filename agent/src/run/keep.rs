@@ -57,7 +57,7 @@ struct Lines {
 
 impl Keep {
     /// Begins a capture.
-    fn begin(file: File, settings: &Settings, bounds: Bounds) -> Result<Self> {
+    fn begin(file: File, settings: &Settings, grace: u64, bounds: Bounds) -> Result<Self> {
         let mut lines = Lines {
             file,
             buffer: Vec::with_capacity(BUFFER),
@@ -65,7 +65,10 @@ impl Keep {
             lines: 0,
             size: bounds.size,
         };
-        let header = lines.push(&Header::new(settings));
+        let header = lines.push(&Header {
+            shutdown_grace_seconds: Some(grace),
+            ..Header::new(settings)
+        });
         header.context("failed to write the capture")?;
         Ok(Self {
             to: Some(lines),
@@ -213,7 +216,7 @@ impl Agent {
     ///
     /// Where the header cannot be written.
     pub fn record(&mut self, file: File, bounds: Bounds) -> Result<()> {
-        self.keep = Keep::begin(file, self.engine.settings(), bounds)?;
+        self.keep = Keep::begin(file, self.engine.settings(), self.engine.grace(), bounds)?;
         Ok(())
     }
 
@@ -225,6 +228,7 @@ impl Agent {
                 let judged = || Some(Input::Settings(clock::now(), Judged::from(&settings)));
                 self.keep.keep(judged);
                 self.engine.configure(settings);
+                self.engine.set_grace(settings::grace(&config));
                 info!("configuration read again");
             }
             Err(reason) => error!("configuration kept as it was: {reason:#}"),
@@ -269,7 +273,7 @@ mod tests {
                 alone,
             };
             let mut keep =
-                Keep::begin(full.expect("Linux has it"), &SETTINGS, bounds).expect("a buffer");
+                Keep::begin(full.expect("Linux has it"), &SETTINGS, 2, bounds).expect("a buffer");
             let asked = fill(&mut keep);
             assert!((1..100_000).contains(&asked), "{asked}");
             assert_eq!(keep.is_over(), alone);
@@ -286,7 +290,7 @@ mod tests {
             alone: true,
         };
         let copy = file.try_clone().expect("a second handle");
-        let mut keep = Keep::begin(copy, &SETTINGS, bounds).expect("a buffer");
+        let mut keep = Keep::begin(copy, &SETTINGS, 2, bounds).expect("a buffer");
         fill(&mut keep);
         assert!(keep.is_over());
         keep.end().expect("a bound is no failure");

@@ -102,8 +102,10 @@ impl Agent {
         for status in &hooks {
             tell.hook(status);
         }
+        let mut engine = Engine::new(settings::of(config));
+        engine.set_grace(settings::grace(config));
         let agent = Self {
-            engine: Engine::new(settings::of(config)),
+            engine,
             watch: Watch::new(&config.proc_root, controls),
             tell,
             gaps: Gaps::default(),

@@ -6,6 +6,11 @@ use crate::{
     policy::{Settings, finding::WallClock, rules::Restriction},
 };
 
+/// How many seconds a worker may take to go.
+pub(super) fn grace(config: &Config) -> u64 {
+    config.policy.shutdown_grace_seconds
+}
+
 /// The settings that a configuration makes.
 pub(super) fn of(config: &Config) -> Settings {
     settings(config, clock::wall())
