@@ -23,7 +23,7 @@ pub(super) fn uses(mut model: Model<'_>, lines: &Lines) -> (Vec<Use>, Option<&'s
     let edges = edges(&mut model);
     let reached = reached(&edges);
     let when = |context: Context| when(&model, &reached, context);
-    let evaluator = Evaluator::new(&model, model.size);
+    let evaluator = Evaluator::new(&model);
     let mut uses = BTreeSet::new();
     for (module, offset, context) in &model.imports {
         for (name, signal) in known::IMPORTS {
@@ -91,12 +91,19 @@ fn of_call(evaluator: &Evaluator<'_, '_>, call: &Call<'_>) -> Vec<Found> {
             });
         }
     };
+    let mut is_builtin = false;
     for value in evaluator.values(&call.call.func, call.scope) {
         add(&value, 0);
+        // A builtin that only looks at it, like `hasattr` and `callable`.
+        is_builtin |= matches!(&value, Value::Path(path) if !path.contains('.') && path != "map");
     }
-    // `functools.partial(signal.signal, …)`, `loop.call_soon(signal.signal, …)`.
-    for (at, argument) in call.call.arguments.args.iter().enumerate().take(4) {
-        if matches!(argument, Expr::Name(_) | Expr::Attribute(_)) {
+    // `functools.partial(signal.signal, …)`, `loop.call_soon(signal.signal, …)`: with what it is to
+    // be called with.
+    let arguments = &call.call.arguments.args;
+    for (at, argument) in arguments.iter().enumerate().take(4) {
+        let is_name = matches!(argument, Expr::Name(_) | Expr::Attribute(_));
+        let has_more = at + 1 < arguments.len();
+        if is_name && has_more && !is_builtin {
             for value in evaluator.values(argument, call.scope) {
                 add(&value, at + 1);
             }
@@ -230,7 +237,7 @@ fn edges(model: &mut Model<'_>) -> HashSet<(Context, FunctionId)> {
     let mut edges = HashSet::new();
     for _ in 0..2 {
         let mut callers = std::collections::HashMap::<FunctionId, Vec<usize>>::new();
-        let evaluator = Evaluator::new(model, model.size);
+        let evaluator = Evaluator::new(model);
         for (at, call) in model.calls.iter().enumerate() {
             if evaluator.is_exhausted() {
                 break;

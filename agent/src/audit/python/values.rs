@@ -11,12 +11,10 @@ use super::model::{Binding, ClassId, FunctionId, MODULE, Model, ScopeId, ScopeKi
 
 /// Steps of one question, so that values that name one another end.
 const FUEL: u32 = 500;
-/// Steps of all questions about a file, beside one for each byte of it: real ones take fewer.
-const FUEL_OF_FILE: u32 = 100_000;
 /// Steps within steps.
 const DEPTH_MAX: u32 = 32;
 /// Values of one expression.
-const VALUES_MAX: usize = 64;
+const VALUES_MAX: usize = 40;
 
 /// The dotted name that stands for a C library that was loaded (`ctypes`, `cffi`).
 pub(super) const LIBRARY: &str = "ctypes library";
@@ -45,37 +43,35 @@ pub(super) enum Value<'a> {
 pub(super) struct Evaluator<'m, 'a> {
     model: &'m Model<'a>,
     fuel: Cell<u32>,
-    left: Cell<u32>,
     depth: Cell<u32>,
 }
 
 impl<'m, 'a> Evaluator<'m, 'a> {
-    pub(super) fn new(model: &'m Model<'a>, size: u32) -> Self {
+    pub(super) fn new(model: &'m Model<'a>) -> Self {
         Self {
             model,
             fuel: Cell::new(0),
-            left: Cell::new(FUEL_OF_FILE.saturating_add(size)),
             depth: Cell::new(0),
         }
     }
 
     /// Everything that an expression may be, where it stands.
     pub(super) fn values(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
-        self.fuel.set(FUEL.min(self.left.get()));
+        self.fuel.set(FUEL.min(self.model.fuel.get()));
         self.depth.set(0);
         self.eval(expr, scope)
     }
 
     /// The elements that an iterable may have.
     pub(super) fn elements(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
-        self.fuel.set(FUEL.min(self.left.get()));
+        self.fuel.set(FUEL.min(self.model.fuel.get()));
         self.depth.set(0);
         self.element(expr, scope, &[])
     }
 
     /// Whether nothing more is answered: the file is too complicated.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.left.get() == 0
+        self.model.fuel.get() == 0
     }
 
     fn eval(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
@@ -85,11 +81,13 @@ impl<'m, 'a> Evaluator<'m, 'a> {
             return vec![Value::Unknown];
         }
         self.fuel.set(fuel - 1);
-        self.left.set(self.left.get().saturating_sub(1));
         self.depth.set(depth + 1);
         let mut values = self.step(expr, scope);
         self.depth.set(depth);
         values.truncate(VALUES_MAX);
+        let cost = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        let left = self.model.fuel.get();
+        self.model.fuel.set(left.saturating_sub(cost.max(1)));
         values
     }
 
