@@ -92,7 +92,7 @@ fn of_call(evaluator: &Evaluator<'_, '_>, call: &Call<'_>) -> Vec<Found> {
         }
     };
     let mut is_builtin = false;
-    for value in evaluator.values(&call.call.func, call.scope) {
+    for value in evaluator.functions(&call.call.func, call.scope) {
         add(&value, 0);
         // A builtin that only looks at it, like `hasattr` and `callable`.
         is_builtin |= matches!(&value, Value::Path(path) if !path.contains('.') && path != "map");
@@ -104,7 +104,7 @@ fn of_call(evaluator: &Evaluator<'_, '_>, call: &Call<'_>) -> Vec<Found> {
         let is_name = matches!(argument, Expr::Name(_) | Expr::Attribute(_));
         let has_more = at + 1 < arguments.len();
         if is_name && has_more && !is_builtin {
-            for value in evaluator.values(argument, call.scope) {
+            for value in evaluator.functions(argument, call.scope) {
                 add(&value, at + 1);
             }
         }
@@ -242,7 +242,7 @@ fn edges(model: &mut Model<'_>) -> HashSet<(Context, FunctionId)> {
             if evaluator.is_exhausted() {
                 break;
             }
-            for value in evaluator.values(&call.call.func, call.scope) {
+            for value in evaluator.functions(&call.call.func, call.scope) {
                 for function in functions(&evaluator, &value) {
                     edges.insert((call.context, function));
                     callers.entry(function).or_default().push(at);
@@ -250,7 +250,7 @@ fn edges(model: &mut Model<'_>) -> HashSet<(Context, FunctionId)> {
             }
         }
         for (decorator, scope, context) in &model.decorators {
-            for value in evaluator.values(decorator, *scope) {
+            for value in evaluator.functions(decorator, *scope) {
                 for function in functions(&evaluator, &value) {
                     edges.insert((*context, function));
                 }
