@@ -108,7 +108,7 @@ fn names_that_explode_are_given_up() {
     source.push_str(&"a0(a1, a2)\n".repeat(5_000));
     let begin = std::time::Instant::now();
     let _ = audit(source.as_bytes(), false);
-    assert!(begin.elapsed() < std::time::Duration::from_secs(20));
+    assert!(begin.elapsed() < std::time::Duration::from_secs(5));
 }
 
 proptest::proptest! {

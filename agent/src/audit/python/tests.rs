@@ -87,6 +87,8 @@ fn others_of_the_name_are_left_alone() {
         "import signal, os\nif os.name != 'nt': pass\nelse: signal.signal(15, print)",
         "def f(x: 'signal.signal(15, 0)'): pass",
         "import faulthandler\nfaulthandler.dump_traceback_later(5)",
+        "import os\nwrapt.iswrapped(os.system)",
+        "from signal import signal\nhasattr(signal, 'SIGTERM')",
         "class L:\n  def add_signal_handler(self, s): pass\n  def f(self): self.add_signal_handler(15)",
     ] {
         check(source, &[]);
