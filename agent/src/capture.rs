@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    config::{Exception, RestrictSignal},
     event::{Disposition, Event, Instant, NativeStack, What, decode},
     httpd::Configuration,
     policy::{Settings, finding::WallClock, rules::Restriction},
@@ -37,6 +38,13 @@ pub struct Header {
     /// The restriction that was judged by, whatever the servers' own configurations said; null
     /// where they counted.
     pub restrict_signal: Option<Restriction>,
+    /// The exceptions that were in the configuration; a later reading of it is an [`Input`].
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub exceptions: Arc<[Exception]>,
+}
+
+fn is_none(exceptions: &Arc<[Exception]>) -> bool {
+    exceptions.is_empty()
 }
 
 /// What can be read before it is known which version wrote the rest.
@@ -66,6 +74,8 @@ pub enum Input {
     Inventory(Instant, ProcessKey, Vec<Disposition>),
     /// A look at `/proc` no longer found the process.
     Gone(Instant, ProcessKey),
+    /// What sigblame's own configuration says from here on.
+    PolicyRead(Instant, RestrictSignal, Arc<[Exception]>),
     /// A moment for which the engine waited, see [`What::Overdue`].
     Overdue(Instant),
 }
@@ -122,6 +132,7 @@ impl Header {
             sigblame_capture: FORMAT,
             clock: settings.clock,
             restrict_signal: settings.restriction,
+            exceptions: Arc::clone(&settings.exceptions),
         }
     }
 
@@ -131,6 +142,7 @@ impl Header {
         Settings {
             restriction: self.restrict_signal,
             clock: self.clock,
+            exceptions: Arc::clone(&self.exceptions),
         }
     }
 }
@@ -147,6 +159,14 @@ impl Input {
             What::Inventory(all) => Some(Self::Inventory(when, key, all.to_vec())),
             What::Exited { .. } => Some(Self::Gone(when, key)),
             What::Overdue => Some(Self::Overdue(when)),
+            What::PolicyRead {
+                restrict_signal,
+                exceptions,
+            } => Some(Self::PolicyRead(
+                when,
+                *restrict_signal,
+                Arc::clone(exceptions),
+            )),
             What::Configured {
                 generation,
                 configuration,
@@ -220,6 +240,13 @@ impl Input {
             }
             Self::Gone(when, key) => event(when, key, What::Exited { code: 0 }),
             Self::Overdue(when) => event(when, ProcessKey::NONE, What::Overdue),
+            Self::PolicyRead(when, restrict_signal, exceptions) => {
+                let what = What::PolicyRead {
+                    restrict_signal,
+                    exceptions,
+                };
+                event(when, ProcessKey::NONE, what)
+            }
         })
     }
 }

@@ -1,8 +1,12 @@
 //! One state, one door: events in, what to tell out. Pure; `run` wires it to the world, and a
 //! replay of recorded events drives it without one.
 
+pub mod exceptions;
 pub mod status;
 
+use std::sync::Arc;
+
+use self::exceptions::{Changed, Excepted, ExceptionStatus};
 use crate::{
     event::{Event, Instant, Signal, What},
     policy::{
@@ -25,6 +29,7 @@ pub struct Engine {
     /// Every open finding.
     pub book: Book,
     settings: Settings,
+    excepted: Excepted,
     /// Attempts that were judged.
     attempts: u64,
 }
@@ -42,6 +47,10 @@ pub struct Step {
     pub is_new: bool,
     /// Findings that ended.
     pub resolved: Vec<Finding>,
+    /// Open findings about which the exceptions of the configuration say something else now.
+    pub changed: Vec<Changed>,
+    /// Exceptions that no longer hold, each once.
+    pub ended: Vec<ExceptionStatus>,
     /// How long each takeover that ended had lasted: server, signal, seconds. A takeover that
     /// ends with its worker was no temporary override and is not among them.
     pub overrides: Vec<(String, Signal, f64)>,
@@ -61,6 +70,7 @@ impl Engine {
             table: Table::default(),
             book: Book::default(),
             settings,
+            excepted: Excepted::default(),
             attempts: 0,
         }
     }
@@ -71,20 +81,24 @@ impl Engine {
         &self.settings
     }
 
-    /// Judges what comes by other settings. Open findings stay as they were judged.
-    pub fn configure(&mut self, settings: Settings) {
-        self.settings = settings;
-    }
-
     /// When the engine wants to hear [`What::Overdue`], if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        None
+        self.next_end()
     }
 
     /// Takes one event in.
     pub fn step(&mut self, event: Event) -> Step {
         let process = event.process;
+        let when = event.when;
+        let read = match &event.what {
+            What::PolicyRead {
+                restrict_signal,
+                exceptions,
+            } => Some(self.settings.read(*restrict_signal, Arc::clone(exceptions))),
+            _ => None,
+        };
+        let passed = matches!(event.what, What::Overdue);
         let left = match event.what {
             What::Exited { .. } | What::Executed { .. } => Some(event.when),
             _ => None,
@@ -119,6 +133,17 @@ impl Engine {
         if let Some(when) = left {
             let closed = self.book.left(process, when, self.settings.clock);
             step.resolved.extend(closed);
+        }
+        if step.is_new
+            && let Some(finding) = &step.found
+        {
+            self.count_covered(finding, when);
+        }
+        if let Some(settings) = read {
+            self.configure(settings, when, &mut step);
+        }
+        if passed {
+            self.pass(when, &mut step);
         }
         step.change = change;
         step.blocked = blocked;

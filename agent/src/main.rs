@@ -13,7 +13,7 @@ use sigblame::{
         CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, RunArgs, StatusArgs, TraceArgs,
         UNAVAILABLE, USAGE,
     },
-    config::{Config, Log, LogFormat, LogLevel},
+    config::{Config, Log, LogFormat, LogLevel, exceptions},
     doctor::{self, Facts, HookRow, ProgramRow},
     probe::{
         budget::BUDGETS,
@@ -248,7 +248,10 @@ fn program_rows(costs: &[(String, Option<u32>)]) -> Vec<ProgramRow> {
 }
 
 fn check_config(args: &CheckConfigArgs) -> Result<ExitCode> {
-    print(&args.load()?.effective())?;
+    let config = args.load()?;
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let comments = exceptions::comments(&config.exceptions, today.date());
+    print(&format!("{}{comments}", config.effective()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -24,6 +24,7 @@ pub(super) fn run(restriction: Option<Restriction>, events: Vec<Event>) -> Vec<S
     let settings = Settings {
         restriction,
         clock: WallClock { offset: 0 },
+        exceptions: std::sync::Arc::default(),
     };
     let mut engine = Engine::new(settings);
     let mut told = Vec::new();
@@ -283,11 +284,12 @@ fn a_background_start_makes_the_child_the_master() {
     let settings = Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
+        exceptions: std::sync::Arc::default(),
     };
     let gone = || event(MASTER, What::Exited { code: 0 });
     let made = || fork(WORKER, CHILD, false);
     for [first, second] in [[gone(), made()], [made(), gone()]] {
-        let mut engine = Engine::new(settings);
+        let mut engine = Engine::new(settings.clone());
         for step in [
             found(MASTER, None),
             fork(MASTER, WORKER, false),
@@ -313,6 +315,7 @@ fn the_message_names_who_did_it() {
     let settings = Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
+        exceptions: std::sync::Arc::default(),
     };
     let mut engine = Engine::new(settings);
     engine.step(found(MASTER, None));
@@ -351,6 +354,7 @@ fn only_a_workers_own_maps_are_believed() {
     let settings = Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
+        exceptions: std::sync::Arc::default(),
     };
     let mut engine = Engine::new(settings);
     engine.step(found(MASTER, None));
@@ -373,6 +377,7 @@ fn an_orphan_is_no_server() {
     let mut engine = Engine::new(Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
+        exceptions: std::sync::Arc::default(),
     });
     engine.step(found(MASTER, None));
     engine.step(found(WORKER, None));

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::attempt::{Attempt, Source, Wanted};
 pub use self::native::{Code, NativeFrame, NativeResult, NativeStack, Reason, StackCopy};
 use crate::{
+    config::{Exception, RestrictSignal},
     httpd::Configuration,
     process::{Found, Modules, ProcessKey},
     python::Version,
@@ -88,6 +89,13 @@ pub enum What {
     Mapped(Modules),
     /// The inventory brought every disposition of the process.
     Inventory(Box<Dispositions>),
+    /// sigblame's own configuration was read again. Of no process.
+    PolicyRead {
+        /// Under which restriction to judge from now on.
+        restrict_signal: RestrictSignal,
+        /// What is known and accepted from now on.
+        exceptions: Arc<[Exception]>,
+    },
     /// The moment for which something waited has come, see `Engine::deadline`. Of no process.
     Overdue,
 }

@@ -156,6 +156,11 @@ impl Book {
         causes.filter_map(|cause| self.entries.get(cause).map(|entry| &entry.finding))
     }
 
+    /// Every open finding, for what is accepted of it.
+    pub fn findings_mut(&mut self) -> impl Iterator<Item = &mut Finding> {
+        self.entries.values_mut().map(|entry| &mut entry.finding)
+    }
+
     /// Every open finding.
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
         self.entries.values().map(|entry| &entry.finding)

@@ -1,6 +1,7 @@
 //! So what: whether an observation breaks a rule. Pure.
 
 pub mod book;
+pub mod exceptions;
 pub mod finding;
 pub mod report;
 pub mod rules;
@@ -9,7 +10,10 @@ pub(crate) mod sample;
 
 pub use finding::{Finding, Origin, Outcome, Route, Severity, State};
 
+use std::sync::Arc;
+
 use crate::{
+    config::{Exception, RestrictSignal},
     event::Instant,
     policy::{
         finding::{Evidence, Extent, WallClock},
@@ -24,13 +28,37 @@ use crate::{
 };
 
 /// What the policy needs to know from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The restriction to judge by, whatever the servers' own configurations say; `None` is to go
     /// by them.
     pub restriction: Option<Restriction>,
     /// Turns the core's clock into times of day.
     pub clock: WallClock,
+    /// What is known and accepted.
+    pub exceptions: Arc<[Exception]>,
+}
+
+impl Settings {
+    /// The same clock, and what a configuration says now.
+    #[must_use]
+    pub fn read(&self, restrict_signal: RestrictSignal, exceptions: Arc<[Exception]>) -> Self {
+        Self {
+            restriction: forced(restrict_signal),
+            clock: self.clock,
+            exceptions,
+        }
+    }
+}
+
+/// The restriction that a configuration of sigblame's own puts in the place of the servers'.
+#[must_use]
+pub fn forced(restrict_signal: RestrictSignal) -> Option<Restriction> {
+    match restrict_signal {
+        RestrictSignal::Auto => None,
+        RestrictSignal::On => Some(Restriction::On),
+        RestrictSignal::Off => Some(Restriction::Off),
+    }
 }
 
 /// Judges a takeover that begins. `None` where no rule has anything to say.
@@ -97,7 +125,7 @@ fn finding<'a>(
             .unwrap_or_default(),
         evidence.blame.module.as_deref().unwrap_or(""),
     ]);
-    Some(Finding {
+    let mut finding = Finding {
         schema: 1,
         // Unique as long as the clock of the host moves on: numbers start again with the agent,
         // its moment does not.
@@ -124,7 +152,9 @@ fn finding<'a>(
         message: report::message(&evidence, rule.sentence),
         remedy: rule.remedy.to_owned(),
         evidence,
-    })
+    };
+    exceptions::enter(settings, &mut finding, when);
+    Some(finding)
 }
 
 /// FNV-1a over the parts, each ended by a byte that no UTF-8 text holds. It names a cause; it

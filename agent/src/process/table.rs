@@ -92,7 +92,7 @@ impl Table {
                     self.tell_service_scripts(server);
                 }
             }
-            What::Overdue => {}
+            What::Overdue | What::PolicyRead { .. } => {}
             What::Executed { .. } => return self.left(event.when, key, Ending::Executed),
             What::Exited { .. } => return self.left(event.when, key, Ending::Exited),
             What::Registration(registration) => {

@@ -67,6 +67,7 @@ mod tests {
         let settings = Settings {
             restriction: Some(Restriction::On),
             clock: WallClock { offset: 0 },
+            exceptions: std::sync::Arc::default(),
         };
         let mut keep = Keep::begin(full.expect("Linux has it"), &settings).expect("a buffer");
         let mut asked = 0;

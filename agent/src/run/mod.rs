@@ -196,7 +196,7 @@ impl Agent {
                 Some(question) = questions.next() => {
                     self.answer(question, &mut questions, &mut ring)?;
                 }
-                _ = hangup.recv() => self.reload(&load),
+                _ = hangup.recv() => self.reload(&load, &mut ring)?,
                 _ = term.recv() => break,
                 _ = int.recv() => break,
                 _ = &mut stop => break,
@@ -388,13 +388,16 @@ impl Agent {
     }
 
     /// All or nothing: a configuration that is wrong changes nothing.
-    fn reload(&mut self, load: &impl Fn() -> Result<Config>) {
+    fn reload(&mut self, load: &impl Fn() -> Result<Config>, ring: &mut Ring) -> Result<()> {
         match load() {
             Ok(config) => {
-                self.engine.configure(settings::of(&config));
+                // What happened until then was judged by what was in force.
+                self.drain(ring)?;
+                self.whole(settings::read_again(&config));
                 info!("configuration read again");
             }
             Err(reason) => error!("configuration kept as it was: {reason:#}"),
         }
+        Ok(())
     }
 }

@@ -172,15 +172,32 @@ impl Tell {
             self.shared.store().put(finding);
             self.finding(finding)?;
         }
+        for changed in &step.changed {
+            self.shared.store().put(&changed.finding);
+            if changed.uncovered {
+                self.shared.metrics.finding(&changed.finding);
+                self.finding(&changed.finding)?;
+            }
+        }
+        for ended in &step.ended {
+            let (exception, findings) = (&ended.exception, ended.matched);
+            warn!(
+                findings,
+                reason = %escape::text(&exception.reason),
+                "an exception has ended, for {}: what it covered is told again; renew or remove it",
+                escape::text(&exception.covers())
+            );
+        }
         if let Some(finding) = &step.found {
             self.shared.store().put(finding);
-            if step.is_new {
+            if step.is_new && finding.exception.is_none() {
                 self.shared.metrics.finding(finding);
                 self.finding(finding)?;
             }
         }
-        if step.found.is_some() || !step.resolved.is_empty() {
-            self.shared.metrics.set_open(engine.book.iter());
+        if step.found.is_some() || !step.resolved.is_empty() || !step.changed.is_empty() {
+            let open = engine.book.iter().filter(|f| f.exception.is_none());
+            self.shared.metrics.set_open(open);
         }
         if let Some(server) = &step.server_gone {
             self.shared.metrics.server_gone(server);
@@ -261,6 +278,10 @@ impl Tell {
         let Output::Findings(format) = self.output else {
             return Ok(());
         };
+        // It is accepted: it is in the store for those who ask.
+        if finding.exception.is_some() {
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
         match format {
             LogFormat::Json => log::json_line(&mut out, finding),

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use jiff::civil::date;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -12,7 +13,7 @@ use crate::{
     engine::status::{BlockedStatus, TakenBy, sample},
     escape::tests::{HOSTILE, is_quiet},
     event::Signal,
-    policy::sample as policy_sample,
+    policy::{finding::ExceptionRef, sample as policy_sample},
     sink::{
         http::{self, Shared},
         metrics::Metrics,
@@ -30,6 +31,8 @@ fn what_stands_out_is_shown_and_the_rest_is_a_line() {
         shown(&sample::report()),
         "\
 sigblame 0.1.0, up 5 min: 1 server, 3 workers, 1 with signals taken
+1 exception, 1 expired
+  expired on 2026-01-01: rule reserved-signal, signal SIGTERM, module takeover*.so (until the next release)
 
 apache2 pid 10, up 3 h, event MPM, mod_wsgi 4.9.4
   config       /etc/apache2/apache2.conf
@@ -380,4 +383,42 @@ async fn what_is_no_agent_is_named_and_not_obeyed() {
         assert!(error.contains(sentence), "{error}");
         assert!(is_quiet(&error), "{error:?}");
     }
+}
+
+/// What covers nothing any more, or nothing yet, is said where everybody looks; what is covered has
+/// its reason beside it.
+#[test]
+fn exceptions_show_what_they_do() {
+    let mut report = sample::report();
+    let today = date(2026, 1, 1);
+    report.status.exceptions = vec![
+        sample::exception(today, "expired", 3),
+        sample::exception(today, "in-force", 0),
+        sample::exception(today, "in-force", 2),
+    ];
+    let term = &mut report.workers[1].signals[Signal::TERM.index()];
+    let taken = term.taken_by.as_mut().unwrap();
+    taken.exception = Some(ExceptionRef {
+        reason: "until the next release".to_owned(),
+        until: None,
+    });
+    let text = text(&report, Look::default());
+    let what = "rule reserved-signal, signal SIGTERM, module takeover*.so (until the next release)";
+    for line in [
+        "3 exceptions, 1 expired",
+        &format!("  expired on 2026-01-01: {what}"),
+        &format!("  covers nothing yet: {what}"),
+    ] {
+        assert_eq!(
+            text.lines().filter(|l| *l == line).count(),
+            1,
+            "{line}: {text}"
+        );
+    }
+    assert_eq!(
+        text.matches("(excepted: until the next release)").count(),
+        1,
+        "{text}"
+    );
+    assert_eq!(text.matches(what).count(), 2, "{text}");
 }
