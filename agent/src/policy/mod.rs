@@ -3,6 +3,7 @@
 pub mod book;
 pub mod exceptions;
 pub mod finding;
+pub mod remedy;
 pub mod report;
 pub mod rules;
 #[cfg(test)]
@@ -150,7 +151,7 @@ fn finding<'a>(
         drift: None,
         exception: None,
         message: report::message(&evidence, rule.sentence),
-        remedy: rule.remedy.to_owned(),
+        remedy: remedy::sentence(rule.remedy, &evidence),
         evidence,
     };
     exceptions::enter(settings, &mut finding, when);

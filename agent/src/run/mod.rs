@@ -386,18 +386,4 @@ impl Agent {
         self.stale |= full > self.full_before;
         self.full_before = full;
     }
-
-    /// All or nothing: a configuration that is wrong changes nothing.
-    fn reload(&mut self, load: &impl Fn() -> Result<Config>, ring: &mut Ring) -> Result<()> {
-        match load() {
-            Ok(config) => {
-                // What happened until then was judged by what was in force.
-                self.drain(ring)?;
-                self.whole(settings::read_again(&config));
-                info!("configuration read again");
-            }
-            Err(reason) => error!("configuration kept as it was: {reason:#}"),
-        }
-        Ok(())
-    }
 }
