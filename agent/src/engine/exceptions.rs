@@ -1,7 +1,7 @@
 //! What the configuration's exceptions cover, and what becomes of open findings when one ends or the
 //! configuration is read again.
 
-use std::mem;
+use std::{collections::BTreeSet, mem};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,7 @@ use crate::{
     event::Instant,
     policy::{
         Finding, Settings,
+        book::News,
         exceptions::{self, Covered},
     },
 };
@@ -22,15 +23,10 @@ pub(super) struct Excepted {
     matched: Vec<u64>,
     /// Until when their ends were heard of.
     heard: Option<Instant>,
-}
-
-/// An open finding about which the exceptions say something else now.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Changed {
-    /// As it stands now.
-    pub finding: Finding,
-    /// It was covered and is no longer: whoever is told of new findings has not heard of it.
-    pub uncovered: bool,
+    /// What was in force until the configuration was read, which open findings do not know yet.
+    before: Option<Settings>,
+    /// Ids of findings that were covered until now.
+    uncovered: BTreeSet<String>,
 }
 
 /// An exception, and what it covers.
@@ -46,15 +42,12 @@ pub struct ExceptionStatus {
 }
 
 impl Engine {
-    /// When the next exception ends. One that ended before the start does so at once.
-    pub(super) fn next_end(&self) -> Option<Instant> {
-        exceptions::next_end(&self.settings, self.excepted.heard)
-    }
-
-    /// Judges what comes by other settings. Open findings stay as they were judged, but for what
-    /// is accepted by now.
-    pub(super) fn configure(&mut self, settings: Settings, when: Instant, step: &mut Step) {
-        let before = mem::replace(&mut self.settings, settings);
+    /// Judges what comes by other settings, but for the clock. Open findings stay as they were
+    /// judged, but for what is accepted by now: that is seen to with the next event, which
+    /// [`Engine::deadline`] asks for.
+    pub fn configure(&mut self, settings: Settings) {
+        let clock = self.settings.clock;
+        let before = mem::replace(&mut self.settings, Settings { clock, ..settings });
         let counted = mem::take(&mut self.excepted.matched);
         let was = |exception| before.exceptions.iter().position(|old| old == exception);
         let matched = self.settings.exceptions.iter().map(|exception| {
@@ -65,25 +58,55 @@ impl Engine {
         });
         self.excepted.matched = matched.collect();
         self.excepted.heard = None;
-        self.hear_ends(when, step);
-        self.cover_anew(&before, when, step);
+        self.excepted.before.get_or_insert(before);
     }
 
-    /// Time has passed: what has ended by now, covers no longer.
-    pub(super) fn pass(&mut self, when: Instant, step: &mut Step) {
-        if self.next_end().is_none_or(|end| end > when) {
-            return;
+    /// When the exceptions have to be looked at again: at once where the configuration was read,
+    /// else when the next one ends. One that ended before the start does so at once.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        if self.excepted.before.is_some() {
+            return Some(Instant::default());
         }
-        self.hear_ends(when, step);
-        let settings = self.settings.clone();
-        self.cover_anew(&settings, when, step);
+        exceptions::next_end(&self.settings, self.excepted.heard)
     }
 
-    /// Counts a new finding for the exception that covers it.
-    pub(super) fn count_covered(&mut self, finding: &Finding, when: Instant) {
-        if finding.exception.is_none() {
-            return;
+    /// Looks at the exceptions again: time has passed, or the configuration was read.
+    pub(super) fn cover_anew(&mut self, when: Instant, step: &mut Step) {
+        self.hear_ends(when, step);
+        let before = self.excepted.before.take();
+        let settings = &self.settings;
+        let before = before.as_ref().unwrap_or(settings);
+        let uncovered = &mut self.excepted.uncovered;
+        self.book.except(|finding| {
+            let (exception, message) = (finding.exception.clone(), finding.message.clone());
+            exceptions::withdraw(before, finding);
+            exceptions::enter(settings, finding, when);
+            if exception.is_some() && finding.exception.is_none() {
+                uncovered.insert(finding.id.clone());
+            }
+            exception != finding.exception || message != finding.message
+        });
+        self.settle(when, step);
+    }
+
+    /// What is covered is not told, and counted for its exception; what no longer is, is told.
+    pub(super) fn excepted(&mut self, news: &mut [News], when: Instant, step: &mut Step) {
+        for news in news {
+            let finding = &news.finding;
+            let is_uncovered = self.excepted.uncovered.remove(&finding.id);
+            if finding.exception.is_some() {
+                news.is_told = false;
+                if news.is_new {
+                    self.count(&news.finding, when);
+                }
+            } else if is_uncovered {
+                step.uncovered.push(finding.clone());
+                news.is_told = true;
+            }
         }
+    }
+
+    fn count(&mut self, finding: &Finding, when: Instant) {
         if let Covered::By(place) = exceptions::covered(&self.settings, finding, when) {
             let matched = &mut self.excepted.matched;
             matched.resize(self.settings.exceptions.len(), 0);
@@ -125,20 +148,6 @@ impl Engine {
             end.is_some_and(|end| end <= when && heard.is_none_or(|heard| end > heard))
         });
         step.ended.extend(ended);
-    }
-
-    fn cover_anew(&mut self, before: &Settings, when: Instant, step: &mut Step) {
-        for finding in self.book.findings_mut() {
-            let (exception, message) = (finding.exception.clone(), finding.message.clone());
-            exceptions::withdraw(before, finding);
-            exceptions::enter(&self.settings, finding, when);
-            if exception != finding.exception || message != finding.message {
-                step.changed.push(Changed {
-                    finding: finding.clone(),
-                    uncovered: exception.is_some() && finding.exception.is_none(),
-                });
-            }
-        }
     }
 }
 

@@ -50,7 +50,6 @@ pub fn encode(stamp: Stamp, event: &Event) -> Option<Vec<u8>> {
         | What::Found(_)
         | What::Mapped(_)
         | What::Inventory(_)
-        | What::PolicyRead { .. }
         | What::Overdue => {
             return None;
         }

@@ -3,6 +3,7 @@
 pub mod book;
 pub mod exceptions;
 pub mod finding;
+mod history;
 pub mod remedy;
 pub mod report;
 pub mod rules;
@@ -38,18 +39,6 @@ pub struct Settings {
     pub clock: WallClock,
     /// What is known and accepted.
     pub exceptions: Arc<[Exception]>,
-}
-
-impl Settings {
-    /// The same clock, and what a configuration says now.
-    #[must_use]
-    pub fn read(&self, restrict_signal: RestrictSignal, exceptions: Arc<[Exception]>) -> Self {
-        Self {
-            restriction: forced(restrict_signal),
-            clock: self.clock,
-            exceptions,
-        }
-    }
 }
 
 /// The restriction that a configuration of sigblame's own puts in the place of the servers'.

@@ -7,11 +7,10 @@ use tracing::{error, info};
 
 use super::{Agent, clock};
 use crate::{
+    capture::{Input, Judged},
     config::Config,
-    event::{Event, What},
     policy::{self, Settings},
     probe::ring::Ring,
-    process::ProcessKey,
 };
 
 /// The settings that a configuration makes.
@@ -20,19 +19,6 @@ pub(super) fn of(config: &Config) -> Settings {
         restriction: policy::forced(config.policy.restrict_signal),
         clock: clock::wall(),
         exceptions: Arc::from(config.exceptions.as_slice()),
-    }
-}
-
-/// What the engine is told when the configuration was read again.
-fn read_again(config: &Config) -> Event {
-    Event {
-        when: clock::now(),
-        process: ProcessKey::NONE,
-        tid: 0,
-        what: What::PolicyRead {
-            restrict_signal: config.policy.restrict_signal,
-            exceptions: Arc::from(config.exceptions.as_slice()),
-        },
     }
 }
 
@@ -47,7 +33,10 @@ impl Agent {
             Ok(config) => {
                 // What happened until then was judged by what was in force.
                 self.drain(ring)?;
-                self.whole(read_again(&config));
+                let settings = of(&config);
+                self.keep
+                    .keep(|| Some(Input::Settings(clock::now(), Judged::from(&settings))));
+                self.engine.configure(settings);
                 info!("configuration read again");
             }
             Err(reason) => error!("configuration kept as it was: {reason:#}"),

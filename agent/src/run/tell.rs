@@ -168,16 +168,19 @@ impl Tell {
                 .metrics
                 .override_seconds(server, *signal, *seconds);
         }
-        for finding in &step.resolved {
+        for news in &step.news {
+            let finding = &news.finding;
             self.shared.store().put(finding);
-            self.finding(finding)?;
-        }
-        for changed in &step.changed {
-            self.shared.store().put(&changed.finding);
-            if changed.uncovered {
-                self.shared.metrics.finding(&changed.finding);
-                self.finding(&changed.finding)?;
+            if news.is_new && finding.exception.is_none() {
+                self.shared.metrics.finding(finding);
             }
+            self.shared.metrics.open(finding);
+            if news.is_told {
+                self.finding(finding)?;
+            }
+        }
+        for finding in &step.uncovered {
+            self.shared.metrics.finding(finding);
         }
         for ended in &step.ended {
             let (exception, findings) = (&ended.exception, ended.matched);
@@ -187,17 +190,6 @@ impl Tell {
                 "an exception has ended, for {}: what it covered is told again; renew or remove it",
                 escape::text(&exception.covers())
             );
-        }
-        if let Some(finding) = &step.found {
-            self.shared.store().put(finding);
-            if step.is_new && finding.exception.is_none() {
-                self.shared.metrics.finding(finding);
-                self.finding(finding)?;
-            }
-        }
-        if step.found.is_some() || !step.resolved.is_empty() || !step.changed.is_empty() {
-            let open = engine.book.iter().filter(|f| f.exception.is_none());
-            self.shared.metrics.set_open(open);
         }
         if let Some(server) = &step.server_gone {
             self.shared.metrics.server_gone(server);
@@ -278,10 +270,6 @@ impl Tell {
         let Output::Findings(format) = self.output else {
             return Ok(());
         };
-        // It is accepted: it is in the store for those who ask.
-        if finding.exception.is_some() {
-            return Ok(());
-        }
         let mut out = io::stdout().lock();
         match format {
             LogFormat::Json => log::json_line(&mut out, finding),

@@ -68,11 +68,7 @@ impl EventKind {
             What::Found(_) => Some(Self::Found),
             What::Inventory(_) => Some(Self::Inventory),
             What::Attempted(_) => Some(Self::Attempt),
-            What::Mapped(_)
-            | What::Reloads
-            | What::Configured { .. }
-            | What::PolicyRead { .. }
-            | What::Overdue => None,
+            What::Mapped(_) | What::Reloads | What::Configured { .. } | What::Overdue => None,
         }
     }
 }
