@@ -44,6 +44,9 @@ pub struct Header {
     /// The restriction that was judged by, whatever the servers' own configurations said; null
     /// where they counted.
     pub restrict_signal: Option<Restriction>,
+    /// How many seconds a worker might take to go; null where that is the usual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown_grace_seconds: Option<u64>,
 }
 
 /// Any other line.
@@ -81,6 +84,8 @@ pub enum Input {
 /// What of the agent's own configuration is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
+    /// See [`Header::clock`]: it is measured again.
+    pub clock: WallClock,
     /// See [`Header::restrict_signal`].
     pub restrict_signal: Option<Restriction>,
 }
@@ -88,6 +93,7 @@ pub struct Judged {
 impl From<&Settings> for Judged {
     fn from(settings: &Settings) -> Self {
         Self {
+            clock: settings.clock,
             restrict_signal: settings.restriction,
         }
     }
@@ -101,6 +107,7 @@ impl Header {
             sigblame_capture: FORMAT,
             clock: settings.clock,
             restrict_signal: settings.restriction,
+            shutdown_grace_seconds: None,
         }
     }
 
@@ -161,7 +168,7 @@ impl Input {
         }
     }
 
-    fn told(self, header: &Header) -> Result<Told, String> {
+    fn told(self) -> Result<Told, String> {
         let event = |when, process: ProcessKey, what| Event {
             when,
             process,
@@ -176,8 +183,8 @@ impl Input {
         let event = match self {
             Self::Settings(_, judged) => {
                 return Ok(Told::Settings(Settings {
+                    clock: judged.clock,
                     restriction: judged.restrict_signal,
-                    ..header.settings()
                 }));
             }
             Self::Logged(when, key, tid, logged) => Event {

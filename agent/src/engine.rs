@@ -3,6 +3,7 @@
 
 mod shutdowns;
 pub mod status;
+mod suppose;
 
 use crate::{
     event::{Event, Instant, Signal},
@@ -33,6 +34,8 @@ pub struct Engine {
     hangs: Hangs,
     /// How long a worker may take to go, in nanoseconds.
     grace: u64,
+    /// It says what would be under another restriction than was in force, see `suppose`.
+    supposes: bool,
 }
 
 /// What came of one event.
@@ -54,6 +57,10 @@ pub struct Step {
     pub unknown: bool,
     /// Label of a server whose last process has gone.
     pub server_gone: Option<String>,
+    /// The fingerprint of what the call was judged to be.
+    pub judged: Option<String>,
+    /// What else would have come of a call under the supposed restriction.
+    pub supposed: Option<&'static str>,
 }
 
 impl Step {
@@ -88,6 +95,7 @@ impl Engine {
             attempts: 0,
             hangs: Hangs::default(),
             grace: shutdowns::GRACE,
+            supposes: false,
         }
     }
 
@@ -131,12 +139,15 @@ impl Engine {
             self.end(end, &mut step);
         }
         if let Some(change) = &change
-            && let Some((takeover, finding)) = policy::judge(&self.settings, change)
+            && !self.suppose_swallowed(change, &mut step)
+            && let Some((takeover, finding)) =
+                policy::judge(&self.settings_for(&change.context), change)
         {
+            step.judged = Some(finding.fingerprint.clone());
             self.begin(takeover, change, finding);
         }
         if let Some(blocked) = &blocked {
-            self.attempt(blocked);
+            self.attempt(blocked, &mut step);
         }
         if let Some(process) = left {
             self.book.left(process, when);
@@ -173,12 +184,15 @@ impl Engine {
         self.book.open(context.when, begun, finding);
     }
 
-    fn attempt(&mut self, blocked: &Blocked) {
-        let Some(finding) = policy::judge_attempt(&self.settings, blocked, self.attempts) else {
-            return;
-        };
+    fn attempt(&mut self, blocked: &Blocked, step: &mut Step) {
+        let finding = self.judge_attempt(blocked, step);
+        self.enter_attempt(&blocked.context, finding, step);
+    }
+
+    fn enter_attempt(&mut self, context: &Context, finding: Option<Finding>, step: &mut Step) {
+        let Some(finding) = finding else { return };
         self.attempts += 1;
-        let context = &blocked.context;
+        step.judged = Some(finding.fingerprint.clone());
         let (worker, siblings) = (context.process.key, Siblings::of(context));
         self.book.attempt(context.when, worker, siblings, finding);
     }

@@ -26,6 +26,7 @@ mod matrix;
 mod native;
 mod odd_calls;
 mod prometheus;
+mod replay;
 mod restrict_off;
 mod restriction;
 mod server;

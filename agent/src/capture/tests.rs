@@ -262,7 +262,7 @@ fn the_format_is_the_one_that_was_promised() {
          {\"logged\":[3,{\"pid\":7,\"start\":70},9,{\"number\":1,\"version\":[3,11],\
          \"result\":\"complete\",\"frames\":[{\"file\":\"/srv/app.py\",\"line\":7,\
          \"function\":\"application\"}]}]}\n\
-         {\"settings\":[4,{\"restrict_signal\":\"off\"}]}\n"
+         {\"settings\":[4,{\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\"}]}\n"
     );
 }
 

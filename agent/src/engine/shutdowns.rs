@@ -10,7 +10,8 @@ use crate::{
 /// How long a worker may take to go before a takeover that is in its way is told, in nanoseconds, if
 /// nobody says otherwise: httpd kills daemons after three seconds (`APR_KILL_AFTER_TIMEOUT`), and
 /// children after nine. Workers that heed take milliseconds, one of the worker MPM half a second.
-pub(super) const GRACE: u64 = 2_000_000_000;
+pub(super) const GRACE: u64 = 2 * SECOND;
+const SECOND: u64 = 1_000_000_000;
 
 /// The signal of an exit code, as `wait` has it.
 const SIGNALLED: u32 = 0x7f;
@@ -18,9 +19,15 @@ const SIGNALLED: u32 = 0x7f;
 const KILLED: u32 = 9;
 
 impl Engine {
-    /// How long a worker may take to go, in nanoseconds.
-    pub fn set_grace(&mut self, nanoseconds: u64) {
-        self.grace = nanoseconds;
+    /// How many seconds a worker may take to go.
+    #[must_use]
+    pub fn grace(&self) -> u64 {
+        self.grace / SECOND
+    }
+
+    /// Sets how many seconds a worker may take to go. As all settings, a capture keeps it.
+    pub fn set_grace(&mut self, seconds: u64) {
+        self.grace = seconds.saturating_mul(SECOND);
     }
 
     /// When the next worker that was asked to go has had its time.

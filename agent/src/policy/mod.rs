@@ -8,11 +8,12 @@ pub mod report;
 pub mod rules;
 #[cfg(test)]
 pub(crate) mod sample;
+pub(crate) mod suppose;
 
 pub use finding::{Finding, Origin, Outcome, Route, Severity, State};
 
 use crate::{
-    event::Instant,
+    event::{Instant, Signal},
     policy::{
         finding::{Cause, Evidence, Extent, ShutdownRef, WallClock, WorkerRef},
         rules::{Holds, RULES, Restriction, Rule},
@@ -47,16 +48,25 @@ pub fn judge(settings: &Settings, change: &Change) -> Option<(TakeoverId, Findin
     }
     let (restriction, _) =
         report::in_force(change.context.restriction.as_ref(), settings.restriction);
-    let holding = RULES.iter().filter(|rule| match rule.holds {
-        Holds::Takeover(holds) => holds(restriction, change, signal),
-        Holds::Attempt | Holds::Shutdown => false,
-    });
+    let holding = takeover_rules(restriction, change, signal);
     let evidence = report::evidence(change, settings.restriction)?;
     let when = change.context.when;
     Some((
         takeover,
         finding(settings, when, takeover, evidence, holding)?,
     ))
+}
+
+/// The rules that hold for a takeover.
+fn takeover_rules(
+    restriction: Restriction,
+    change: &Change,
+    signal: Signal,
+) -> impl Iterator<Item = &'static Rule> {
+    RULES.iter().filter(move |rule| match rule.holds {
+        Holds::Takeover(holds) => holds(restriction, change, signal),
+        Holds::Attempt | Holds::Shutdown => false,
+    })
 }
 
 /// Judges a blocked attempt, the `number`th of all. `None` where its number is no signal.
