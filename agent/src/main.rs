@@ -9,12 +9,15 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use sigblame::{
+    audit::walk,
     cli::{
-        CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, RecordArgs, RunArgs, StatusArgs,
-        TraceArgs, UNAVAILABLE, USAGE,
+        AuditArgs, AuditWhen, CheckConfigArgs, Cli, Command, DoctorArgs, FailOn, LoadError,
+        REACHED, RecordArgs, Restrict, RunArgs, StatusArgs, TraceArgs, UNAVAILABLE, USAGE,
     },
     config::{Config, Log, LogFormat, LogLevel},
     doctor::{self, Facts, HookRow, ProgramRow},
+    escape,
+    policy::{Severity, rules::Restriction},
     probe::{
         budget::BUDGETS,
         hooks::{HookStatus, REGISTRATION},
@@ -25,7 +28,7 @@ use sigblame::{
     record,
     replay::replay,
     run::{Agent, Bounds, Output, Tell},
-    sink::{http, log, metrics::Metrics},
+    sink::{self, http, log, metrics::Metrics},
     status,
     store::Store,
 };
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => diagnose(&args, rung),
         Command::Record(args) => record(&args, rung),
         Command::Replay(args) => replay(&args, colour(io::stdout().is_terminal())),
+        Command::Audit(args) => audit(&args),
         Command::CheckConfig(args) => check_config(&args),
     };
     match result {
@@ -286,6 +290,30 @@ fn program_rows(costs: &[(String, Option<u32>)]) -> Vec<ProgramRow> {
         }
     };
     BUDGETS.iter().map(row).collect()
+}
+
+fn audit(args: &AuditArgs) -> Result<ExitCode> {
+    let report = walk::audit(&args.paths, args.when == AuditWhen::Import)?;
+    let restriction = match args.restrict_signal {
+        Restrict::On => Restriction::On,
+        Restrict::Off => Restriction::Off,
+    };
+    let text = if args.json {
+        escape::json(&report)? + "\n"
+    } else {
+        sink::audit::text(&report, restriction, colour(io::stdout().is_terminal()))
+    };
+    print(&text)?;
+    let limit = args.fail_on.map(|severity| match severity {
+        FailOn::Notice => Severity::Notice,
+        FailOn::Warning => Severity::Warning,
+        FailOn::Critical => Severity::Critical,
+    });
+    let worst = report.worst.under(restriction);
+    Ok(match (limit, worst) {
+        (Some(limit), Some(worst)) if worst >= limit => ExitCode::from(REACHED),
+        _ => ExitCode::SUCCESS,
+    })
 }
 
 fn check_config(args: &CheckConfigArgs) -> Result<ExitCode> {
