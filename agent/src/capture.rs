@@ -20,7 +20,7 @@ pub use self::{
 };
 use crate::{
     event::{Disposition, Event, Instant, NativeStack, Source, What, decode},
-    httpd::Configuration,
+    httpd::{Configuration, Notice},
     policy::{Settings, finding::WallClock, rules::Restriction},
     process::{Found, Modules, ProcessKey},
 };
@@ -67,6 +67,9 @@ pub enum Input {
     Inventory(Instant, ProcessKey, Vec<Disposition>),
     /// A look at `/proc` no longer found the process.
     Gone(Instant, ProcessKey),
+    /// What a server's error log says of a child by its id in the server's namespace, see
+    /// [`What::Reclaimed`].
+    Reclaimed(Instant, ProcessKey, u32, Notice),
     /// A moment for which the engine waited, see [`What::Overdue`].
     Overdue(Instant),
     /// An attempt that the error log told, and its thread.
@@ -126,6 +129,9 @@ impl Input {
             What::Inventory(all) => Some(Self::Inventory(when, key, all.to_vec())),
             What::Exited { .. } => Some(Self::Gone(when, key)),
             What::Overdue => Some(Self::Overdue(when)),
+            What::Reclaimed { ns_pid, notice } => {
+                Some(Self::Reclaimed(when, key, *ns_pid, *notice))
+            }
             What::Attempted(attempt) if attempt.source == Source::ErrorLog => Some(Self::Logged(
                 when,
                 key,
@@ -214,6 +220,9 @@ impl Input {
                 event(when, key, What::Inventory(Box::new(all)))
             }
             Self::Gone(when, key) => event(when, key, What::Exited { code: 0 }),
+            Self::Reclaimed(when, key, ns_pid, notice) => {
+                event(when, key, What::Reclaimed { ns_pid, notice })
+            }
             Self::Overdue(when) => event(when, ProcessKey::NONE, What::Overdue),
         };
         Ok(Told::Event(Box::new(event)))

@@ -1,6 +1,7 @@
 //! One state, one door: events in, what to tell out. Pure; `run` wires it to the world, and a
 //! replay of recorded events drives it without one.
 
+mod shutdowns;
 pub mod status;
 mod suppose;
 
@@ -10,6 +11,7 @@ use crate::{
         self, Finding, Origin, Settings, State,
         book::{At, Begun, Book, News},
         finding::{Evidence, TraceLine},
+        hangs::Hangs,
         report,
     },
     process::{
@@ -30,6 +32,10 @@ pub struct Engine {
     attempts: u64,
     /// It says what would be under another restriction than was in force, see `suppose`.
     supposes: bool,
+    /// Every open finding about a worker that does not go.
+    hangs: Hangs,
+    /// How long a worker may take to go, in nanoseconds.
+    grace: u64,
 }
 
 /// What came of one event.
@@ -88,6 +94,8 @@ impl Engine {
             settings,
             attempts: 0,
             supposes: false,
+            hangs: Hangs::default(),
+            grace: shutdowns::GRACE,
         }
     }
 
@@ -105,7 +113,8 @@ impl Engine {
     /// When the engine wants to hear [`What::Overdue`], if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.book.deadline()
+        let due = [self.book.deadline(), self.shutdown_deadline()];
+        due.into_iter().flatten().min()
     }
 
     /// Takes one event in.
@@ -116,6 +125,7 @@ impl Engine {
         if self.book.deadline().is_some_and(|due| due <= when) {
             self.settle(when, &mut step);
         }
+        self.shutdowns(&event, &mut step);
         let Applied {
             change,
             blocked,
@@ -235,6 +245,10 @@ mod native_cases;
 #[cfg(test)]
 mod process_cases;
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod restriction_cases;
+#[cfg(test)]
+mod shutdown_cases;
 #[cfg(test)]
 mod takeover_cases;

@@ -31,5 +31,7 @@ mod restrict_off;
 mod restriction;
 mod server;
 mod short_lived;
+mod shutdown;
 mod status;
 mod support;
+mod takeovers;

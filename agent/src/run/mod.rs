@@ -319,6 +319,10 @@ impl Agent {
                 self.look_up_from(event.process, event.when);
             }
             What::Executed { file } => self.watch.executed(event.process, *file),
+            // httpd writes before it kills, and this is the last moment at which that has an addressee.
+            What::Exited { code } if self.engine.is_killed(event.process, *code) => {
+                self.read_error_logs();
+            }
             _ => {}
         }
         self.keep.keep(|| Input::of_record(bytes, &event));
@@ -337,15 +341,7 @@ impl Agent {
         if let Some(kind) = EventKind::of(&event.what) {
             self.tell.event(kind);
         }
-        if let What::Exited { .. } = event.what {
-            self.watch.gone(event.process);
-            self.budget.forget(event.process);
-            self.stacks_budget.forget(event.process);
-            self.groupless.remove(&event.process);
-        }
-        if let What::Exited { .. } | What::Executed { .. } = event.what {
-            self.unwound.forget(event.process);
-        }
+        self.forget(&event);
         let key = event.process;
         let is_found = matches!(event.what, What::Found(_));
         let reloads = matches!(event.what, What::Reloads);
