@@ -40,6 +40,8 @@ pub struct Step {
     pub found: Option<Finding>,
     /// Whether `found` is new.
     pub is_new: bool,
+    /// Findings about what nobody was seen to set, and whether each is new.
+    pub drifted: Vec<(Finding, bool)>,
     /// Findings that ended.
     pub resolved: Vec<Finding>,
     /// How long each takeover that ended had lasted: server, signal, seconds. A takeover that
@@ -79,7 +81,7 @@ impl Engine {
     /// When the engine wants to hear [`What::Overdue`], if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        None
+        self.table.inventory_due()
     }
 
     /// Takes one event in.
@@ -93,6 +95,7 @@ impl Engine {
             change,
             blocked,
             exempt,
+            drifts,
             ended,
             unknown,
             server_gone,
@@ -112,6 +115,13 @@ impl Engine {
             let finding = self.book.open(takeover, change.context.when, finding);
             step.is_new = finding.count == 1;
             step.found = Some(finding.clone());
+        }
+        for drift in &drifts {
+            if let Some((takeover, finding)) = policy::drift::judge(&self.settings, drift) {
+                let when = drift.change.context.when;
+                let finding = self.book.open(takeover, when, finding);
+                step.drifted.push((finding.clone(), finding.count == 1));
+            }
         }
         if let Some(blocked) = &blocked {
             self.attempt(blocked, &mut step);
@@ -179,6 +189,8 @@ impl Engine {
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod drift_cases;
 #[cfg(test)]
 mod events;
 #[cfg(test)]

@@ -17,7 +17,7 @@ use sigblame::{
     doctor::{self, Facts, HookRow, ProgramRow},
     probe::{
         budget::BUDGETS,
-        hooks::{HookStatus, REGISTRATION},
+        hooks::{Chosen, HookStatus, REGISTRATION},
         load,
     },
     process::scan::Scanner,
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let rung = cli.registration_rung.as_deref();
+    let rung = &cli.chosen();
     let result = match cli.command {
         Command::Run(args) => run(&args, rung),
         Command::Trace(args) => trace(&args, rung),
@@ -78,7 +78,7 @@ fn colour(terminal: bool) -> bool {
     terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-fn run(args: &RunArgs, rung: Option<&str>) -> Result<ExitCode> {
+fn run(args: &RunArgs, rung: &Chosen) -> Result<ExitCode> {
     let config = args.load()?;
     start_log(config.log)?;
     if let Some(directory) = &config.state_dir {
@@ -138,7 +138,7 @@ fn recording(mut agent: Agent, args: &RunArgs) -> Result<Agent> {
     Ok(agent)
 }
 
-fn trace(args: &TraceArgs, rung: Option<&str>) -> Result<ExitCode> {
+fn trace(args: &TraceArgs, rung: &Chosen) -> Result<ExitCode> {
     let config = args.load()?;
     // Only what hinders: what is traced is on standard output.
     start_log(Log {
@@ -178,7 +178,7 @@ fn show_status(args: &StatusArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn diagnose(args: &DoctorArgs, rung: Option<&str>) -> Result<ExitCode> {
+fn diagnose(args: &DoctorArgs, rung: &Chosen) -> Result<ExitCode> {
     let proc_root = args
         .proc_root
         .clone()

@@ -1,7 +1,7 @@
 //! Policy cases as one table: events in, findings out, through the real process table.
 
 use super::{
-    Engine,
+    Engine, drift_cases,
     events::{
         CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found, modules,
         on_thread, set,
@@ -43,7 +43,9 @@ pub(super) fn run(restriction: Option<Restriction>, events: Vec<Event>) -> Vec<S
                 finding.rule, finding.evidence.signal.name
             ));
         }
-        if let Some(finding) = step.found.filter(|_| step.is_new) {
+        let found = step.found.filter(|_| step.is_new);
+        let drifted = step.drifted.into_iter().filter(|(_, is_new)| *is_new);
+        for finding in found.into_iter().chain(drifted.map(|(finding, _)| finding)) {
             let rules: Vec<&str> = std::iter::once(finding.rule.as_str())
                 .chain(finding.also.iter().map(String::as_str))
                 .collect();
@@ -238,7 +240,10 @@ fn cases() -> Vec<Case> {
 }
 
 fn all() -> impl Iterator<Item = Case> {
-    cases().into_iter().chain(restriction_cases::cases())
+    cases()
+        .into_iter()
+        .chain(restriction_cases::cases())
+        .chain(drift_cases::cases())
 }
 
 /// Every case gives exactly its findings.

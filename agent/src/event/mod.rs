@@ -88,6 +88,18 @@ pub enum What {
     Mapped(Modules),
     /// The inventory brought every disposition of the process.
     Inventory(Box<Dispositions>),
+    /// `/proc/PID/status` brought what the process ignores and what it handles, bit 0 being signal
+    /// 1: the inventory where the kernel gives no better one.
+    Masks {
+        /// `SigIgn`.
+        ignored: u64,
+        /// `SigCgt`.
+        caught: u64,
+    },
+    /// The functions at these addresses of the process, which are handlers of its signals.
+    Named(Vec<(u64, Arc<str>)>),
+    /// So many records were lost before they could be read. Of no process.
+    Lost(u64),
     /// The moment for which something waited has come, see `Engine::deadline`. Of no process.
     Overdue,
 }
@@ -222,6 +234,9 @@ pub enum Action {
 }
 
 impl Action {
+    /// A function whose address nobody has told: no code lies there.
+    pub const UNSEEN: Self = Self::Handler(u64::MAX);
+
     /// From the kernel's `sa_handler`.
     #[must_use]
     pub fn from_address(address: u64) -> Self {
@@ -256,7 +271,17 @@ pub const FLAGS: [(u64, &str); 8] = [
     (0x8000_0000, "SA_RESETHAND"),
 ];
 
+/// The kernel's mark of a disposition that a 32-bit system call set (`SA_IA32_ABI`,
+/// arch/x86/include/asm/signal.h, 5.10 to 7.3).
+const BY_32_BIT_CALL: u64 = 0x0200_0000;
+
 impl Disposition {
+    /// Whether a 32-bit system call set it, as far as the kernel keeps that.
+    #[must_use]
+    pub fn is_by_32_bit_call(&self) -> bool {
+        self.flags & BY_32_BIT_CALL != 0
+    }
+
     /// The flags a program can set and a rule can speak of; the kernel's own marks left out.
     #[must_use]
     pub fn visible_flags(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! So what: whether an observation breaks a rule. Pure.
 
 pub mod book;
+pub mod drift;
 pub mod finding;
 pub mod report;
 pub mod rules;
@@ -47,13 +48,13 @@ pub fn judge(settings: &Settings, change: &Change) -> Option<(TakeoverId, Findin
         report::in_force(change.context.restriction.as_ref(), settings.restriction);
     let holding = RULES.iter().filter(|rule| match rule.holds {
         Holds::Takeover(holds) => holds(restriction, change, signal),
-        Holds::Attempt => false,
+        Holds::Attempt | Holds::Drift => false,
     });
     let evidence = report::evidence(change, settings.restriction)?;
     let when = change.context.when;
     Some((
         takeover,
-        finding(settings, when, takeover, evidence, holding)?,
+        new_finding(settings, when, takeover, evidence, holding)?,
     ))
 }
 
@@ -66,10 +67,10 @@ pub fn judge_attempt(settings: &Settings, blocked: &Blocked, number: u64) -> Opt
         .filter(|rule| matches!(rule.holds, Holds::Attempt));
     // Takeovers and attempts are numbered each for themselves: the upper half is the attempts'.
     let number = number | 1 << 31;
-    finding(settings, blocked.context.when, number, evidence, holding)
+    new_finding(settings, blocked.context.when, number, evidence, holding)
 }
 
-fn finding<'a>(
+fn new_finding<'a>(
     settings: &Settings,
     when: Instant,
     number: u64,

@@ -59,6 +59,8 @@ pub enum Holds {
     Takeover(fn(Restriction, &Change, Signal) -> bool),
     /// For each call that mod_wsgi blocked.
     Attempt,
+    /// For what stands in a worker though nobody was seen to set it.
+    Drift,
 }
 
 /// Every rule, the one that says most first.
@@ -137,6 +139,15 @@ pub const RULES: &[Rule] = &[
                  mod_wsgi; for clean-up at exit use mod_wsgi.subscribe_shutdown (mod_wsgi 4.7 and \
                  later).",
         holds: Holds::Attempt,
+    },
+    Rule {
+        id: "disposition-drift",
+        severity: Severity::Warning,
+        sentence: "stands otherwise than any call that was seen explains",
+        remedy: "Restart the worker while sigblame runs: what takes the signal then is told with its \
+                 stack. Until then the owner of the handler, or what differs from the worker's \
+                 siblings, is the trace to follow.",
+        holds: Holds::Drift,
     },
 ];
 

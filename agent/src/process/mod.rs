@@ -18,6 +18,7 @@ pub(crate) mod sample;
 pub mod scan;
 pub mod server;
 pub mod stack;
+pub mod stance;
 pub mod table;
 pub mod takeover;
 #[cfg(test)]
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Dispositions;
+use crate::event::{Dispositions, Instant};
 
 /// A process's identity. Process ids are reused, starts are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,6 +53,12 @@ impl ProcessKey {
             pid,
             start: start_ns / 10_000_000,
         }
+    }
+
+    /// When it was made, to the tick.
+    #[must_use]
+    pub fn born(self) -> Instant {
+        Instant(self.start.saturating_mul(10_000_000))
     }
 }
 

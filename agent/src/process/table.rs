@@ -4,6 +4,10 @@
 //! known by its id and its start), because looks and records of the ring overlap at start.
 
 mod context;
+mod drift;
+mod family;
+mod inventory;
+mod known;
 mod lives;
 mod process;
 mod roles;
@@ -12,6 +16,9 @@ use std::collections::BTreeMap;
 
 pub use self::{
     context::{Blocked, Change, Context},
+    drift::{Drift, Seen},
+    family::{Family, FamilyName},
+    known::{Teller, Told},
     process::Process,
 };
 use crate::{
@@ -34,6 +41,8 @@ pub struct Applied {
     pub blocked: Option<Box<Blocked>>,
     /// A registration or an attempt of an exempt child.
     pub exempt: bool,
+    /// What stands in a worker though nobody was seen to set it.
+    pub drifts: Vec<Drift>,
     /// Takeovers that ended.
     pub ended: Vec<Ended>,
     /// The process belongs to no known server: a look at `/proc` is due.
@@ -48,6 +57,10 @@ pub struct Table {
     processes: BTreeMap<u32, Process>,
     servers: Servers,
     next_takeover: TakeoverId,
+    /// When an inventory is wanted next.
+    due: Option<Instant>,
+    /// When records were lost last.
+    lost: Option<Instant>,
 }
 
 impl Table {
@@ -64,13 +77,18 @@ impl Table {
                 }
                 self.update_role(key);
             }
-            What::Inventory(dispositions) => {
-                if let Some(process) = self.get_mut(key) {
-                    process.dispositions = dispositions;
-                }
-                self.tell_orphan(key);
-                self.update_role(key);
+            What::Inventory(all) => {
+                return self.inventory(event.when, key, &all, Teller::Inventory);
             }
+            What::Masks { ignored, caught } => {
+                return self.masks(event.when, key, ignored, caught);
+            }
+            What::Named(names) => {
+                if let Some(process) = self.get_mut(key) {
+                    process.known.name(names);
+                }
+            }
+            What::Lost(_) => self.lost = Some(event.when),
             What::Forked {
                 child,
                 shares_handlers,
@@ -92,7 +110,7 @@ impl Table {
                     self.tell_service_scripts(server);
                 }
             }
-            What::Overdue => {}
+            What::Overdue => self.due = self.due.filter(|due| *due > event.when),
             What::Executed { .. } => return self.left(event.when, key, Ending::Executed),
             What::Exited { .. } => return self.left(event.when, key, Ending::Exited),
             What::Registration(registration) => {
@@ -200,6 +218,9 @@ impl Table {
         let mut turn = Turn::Nothing;
         if let (Some(signal), 0) = (registration.signal, registration.errno) {
             process.dispositions[signal.index()] = registration.new;
+            let changed = !registration.old.same_effect(&registration.new);
+            process.known.heard(signal, when, changed);
+            process.known.folded |= registration.folded > 0;
             // An interpreter that is linked into mod_wsgi has its handler there, too.
             let server_owned = new_owner.as_ref().is_some_and(Owner::is_server)
                 && origin::route(&registration.python) != Route::SignalSignal;
@@ -214,7 +235,7 @@ impl Table {
         let shares_with = process.shares_with;
         self.next_takeover = next;
         if let Some(parent) = shares_with {
-            self.mirror(parent, &registration);
+            self.mirror(when, parent, &registration);
         }
         if registration.signal == Some(Signal::TERM) && origin == Origin::Server {
             self.update_role(key);
@@ -304,13 +325,15 @@ impl Table {
     }
 
     /// What a child sets in a table that it shares, its parent has, too.
-    fn mirror(&mut self, parent: ProcessKey, registration: &Registration) {
+    fn mirror(&mut self, when: Instant, parent: ProcessKey, registration: &Registration) {
         if let (Some(process), Some(signal), 0) = (
             self.get_mut(parent),
             registration.signal,
             registration.errno,
         ) {
             process.dispositions[signal.index()] = registration.new;
+            let changed = !registration.old.same_effect(&registration.new);
+            process.known.heard(signal, when, changed);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     escape,
     event::StackResult,
     policy::{Finding, Outcome, finding::TraceLine, rules::Restriction},
-    probe::hooks::{HookStatus, INTERCEPT},
+    probe::hooks::{HookStatus, INTERCEPT, INVENTORY, MASKS},
     process::{
         Role,
         origin::Origin,
@@ -105,6 +105,12 @@ impl Tell {
         self.row(INTERCEPT, "error-log", is_read, reason);
     }
 
+    /// The kernel refuses the inventory, and its masks stand in.
+    pub(super) fn no_addresses(&self, reason: String) {
+        self.row(INVENTORY, "iter", false, Some(reason));
+        self.row(INVENTORY, MASKS, true, None);
+    }
+
     /// Changes a row of the hooks.
     fn row(&self, hook: &str, mechanism: &str, attached: bool, reason: Option<String>) {
         self.shared.metrics.hook(hook, mechanism, attached);
@@ -179,7 +185,15 @@ impl Tell {
                 self.finding(finding)?;
             }
         }
-        if step.found.is_some() || !step.resolved.is_empty() {
+        for (finding, is_new) in &step.drifted {
+            self.shared.store().put(finding);
+            if *is_new {
+                self.shared.metrics.finding(finding);
+                self.finding(finding)?;
+            }
+        }
+        let is_news = step.found.is_some() || !step.drifted.is_empty();
+        if is_news || !step.resolved.is_empty() {
             self.shared.metrics.set_open(engine.book.iter());
         }
         if let Some(server) = &step.server_gone {

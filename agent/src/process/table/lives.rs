@@ -1,6 +1,6 @@
 //! Births and deaths. Pure.
 
-use super::{Applied, Process, Table};
+use super::{Applied, Process, Table, known::Known};
 use crate::{
     event::Instant,
     process::{
@@ -51,6 +51,7 @@ impl Table {
             serves: false,
             fresh: false,
             inherited: false,
+            known: Known::default(),
         };
         self.processes.insert(key.pid, process);
     }
@@ -71,6 +72,7 @@ impl Table {
             role if shares_handlers => role,
             _ => Role::Child,
         };
+        let born = child.born();
         let process = Process {
             key: child,
             role,
@@ -84,6 +86,7 @@ impl Table {
             serves: false,
             fresh: false,
             inherited: true,
+            known: from.known.inherited(born),
             ..from.clone()
         };
         self.processes.insert(child.pid, process);

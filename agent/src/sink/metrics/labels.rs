@@ -66,9 +66,14 @@ impl EventKind {
             What::Executed { .. } => Some(Self::Exec),
             What::Exited { .. } => Some(Self::Exit),
             What::Found(_) => Some(Self::Found),
-            What::Inventory(_) => Some(Self::Inventory),
+            What::Inventory(_) | What::Masks { .. } => Some(Self::Inventory),
             What::Attempted(_) => Some(Self::Attempt),
-            What::Mapped(_) | What::Reloads | What::Configured { .. } | What::Overdue => None,
+            What::Mapped(_)
+            | What::Reloads
+            | What::Configured { .. }
+            | What::Named(_)
+            | What::Lost(_)
+            | What::Overdue => None,
         }
     }
 }
