@@ -192,6 +192,8 @@ mod cases;
 #[cfg(test)]
 mod drift_cases;
 #[cfg(test)]
+mod drift_tests;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod native_cases;

@@ -92,7 +92,7 @@ impl Table {
             What::Forked {
                 child,
                 shares_handlers,
-            } => self.forked(key, child, shares_handlers),
+            } => self.forked(event.when, key, child, shares_handlers),
             What::Attempted(attempt) => {
                 return self.attempted(event.when, key, event.tid, *attempt);
             }

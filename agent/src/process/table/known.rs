@@ -86,17 +86,23 @@ impl Default for Known {
 }
 
 impl Known {
-    /// What a child knows that is born now.
-    pub(super) fn inherited(&self, born: Instant) -> Self {
+    /// What is known of a child, `born` when it was made by its own clock and `when` by that of the
+    /// records. The kernel's answer of later is not what stood there then: the record of the birth
+    /// may have lain in the ring while the kernel was asked.
+    pub(super) fn inherited(&self, when: Instant, born: Instant) -> Self {
         let by_parent = |told: Option<Told>| {
-            told.map(|_| Told {
+            let is_later = |told: &Told| {
+                matches!(told.by, Teller::Inventory | Teller::Masks) && told.since >= when
+            };
+            told.filter(|told| !is_later(told)).map(|_| Told {
                 since: born,
                 by: Teller::Parent,
             })
         };
+        let told = self.told.map(by_parent);
         Self {
-            told: self.told.map(by_parent),
-            judged: self.told.iter().all(Option::is_some),
+            told,
+            judged: told.iter().all(Option::is_some),
             ..Self::default()
         }
     }

@@ -56,7 +56,13 @@ impl Table {
         self.processes.insert(key.pid, process);
     }
 
-    pub(super) fn forked(&mut self, parent: ProcessKey, child: ProcessKey, shares_handlers: bool) {
+    pub(super) fn forked(
+        &mut self,
+        when: Instant,
+        parent: ProcessKey,
+        child: ProcessKey,
+        shares_handlers: bool,
+    ) {
         let Some(from) = self.get(parent) else { return };
         let generation = from.generation;
         if let Some(known) = self.get_mut(child) {
@@ -86,7 +92,7 @@ impl Table {
             serves: false,
             fresh: false,
             inherited: true,
-            known: from.known.inherited(born),
+            known: from.known.inherited(when, born),
             ..from.clone()
         };
         self.processes.insert(child.pid, process);
