@@ -7,12 +7,19 @@
 //! Every line is ended by a newline. A last one without is what a crash left of it: the capture
 //! is read up to there, and says so. Anything else that is no line of a capture refuses it.
 
+mod logged;
+mod reader;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    logged::Logged,
+    reader::{Capture, CaptureError, Reader, Told, read},
+};
 use crate::{
-    event::{Disposition, Event, Instant, NativeStack, What, decode},
+    event::{Disposition, Event, Instant, NativeStack, Source, What, decode},
     httpd::Configuration,
     policy::{Settings, finding::WallClock, rules::Restriction},
     process::{Found, Modules, ProcessKey},
@@ -37,12 +44,6 @@ pub struct Header {
     /// The restriction that was judged by, whatever the servers' own configurations said; null
     /// where they counted.
     pub restrict_signal: Option<Restriction>,
-}
-
-/// What can be read before it is known which version wrote the rest.
-#[derive(Deserialize)]
-struct Format {
-    sigblame_capture: u32,
 }
 
 /// Any other line.
@@ -74,50 +75,25 @@ pub enum Input {
     Gone(Instant, ProcessKey),
     /// A moment for which the engine waited, see [`What::Overdue`].
     Overdue(Instant),
+    /// An attempt that the error log told, and its thread.
+    Logged(Instant, ProcessKey, u32, Logged),
+    /// From here on it was judged by other settings: the agent's configuration was read again.
+    Settings(Instant, Judged),
 }
 
-/// A capture that was read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Capture {
-    /// Under what it was recorded.
-    pub header: Header,
-    /// What the engine was told, in order.
-    pub events: Vec<Event>,
-    /// The number of the last line, where that one is cut off: whatever came after it is lost.
-    pub cut: Option<usize>,
+/// What of the agent's own configuration is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// See [`Header::restrict_signal`].
+    pub restrict_signal: Option<Restriction>,
 }
 
-/// Why a capture cannot be replayed.
-#[derive(Debug, thiserror::Error)]
-pub enum CaptureError {
-    /// It is no JSON, or not of this format.
-    #[error("line {line} is not a line of a sigblame capture: {source}")]
-    Line {
-        /// From 1.
-        line: usize,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// Another version wrote it.
-    #[error(
-        "the capture has format {found}, this sigblame reads {OLDEST} to {FORMAT}: replay it with the \
-         version that recorded it"
-    )]
-    Format {
-        /// The number in the file.
-        found: u32,
-    },
-    /// It holds nothing.
-    #[error("the capture is empty")]
-    Empty,
-    /// A record is garbled.
-    #[error("line {line} holds no record: {reason}")]
-    Record {
-        /// From 1.
-        line: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
+impl From<&Settings> for Judged {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            restrict_signal: settings.restriction,
+        }
+    }
 }
 
 impl Header {
@@ -156,6 +132,12 @@ impl Input {
             What::Lost(records) => Some(Self::Lost(when, *records)),
             What::Exited { .. } => Some(Self::Gone(when, key)),
             What::Overdue => Some(Self::Overdue(when)),
+            What::Attempted(attempt) if attempt.source == Source::ErrorLog => Some(Self::Logged(
+                when,
+                key,
+                event.tid,
+                Logged::from(attempt.as_ref()),
+            )),
             What::Configured {
                 generation,
                 configuration,
@@ -182,7 +164,7 @@ impl Input {
         }
     }
 
-    fn event(self) -> Result<Event, String> {
+    fn told(self, header: &Header) -> Result<Told, String> {
         let event = |when, process: ProcessKey, what| Event {
             when,
             process,
@@ -194,7 +176,17 @@ impl Input {
             let decoded = decode::decode(&bytes).map_err(|error| error.to_string())?;
             Ok::<_, String>(decoded.1)
         };
-        Ok(match self {
+        let event = match self {
+            Self::Settings(_, judged) => {
+                return Ok(Told::Settings(Settings {
+                    restriction: judged.restrict_signal,
+                    ..header.settings()
+                }));
+            }
+            Self::Logged(when, key, tid, logged) => Event {
+                tid,
+                ..event(when, key, What::Attempted(Box::new(logged.into())))
+            },
             Self::Record(digits) => record(&digits)?,
             Self::Registration(digits, native) => {
                 let mut event = record(&digits)?;
@@ -234,7 +226,8 @@ impl Input {
             Self::Lost(when, records) => event(when, ProcessKey::NONE, What::Lost(records)),
             Self::Gone(when, key) => event(when, key, What::Exited { code: 0 }),
             Self::Overdue(when) => event(when, ProcessKey::NONE, What::Overdue),
-        })
+        };
+        Ok(Told::Event(Box::new(event)))
     }
 }
 
@@ -257,49 +250,6 @@ fn bytes_of(digits: &str) -> Option<Vec<u8>> {
         .iter()
         .map(|[high, low]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok())
         .collect()
-}
-
-/// Reads a whole capture, or all that a crash left of it.
-///
-/// # Errors
-///
-/// The first line that is not what it should be.
-pub fn read(bytes: &[u8]) -> Result<Capture, CaptureError> {
-    let mut lines = (1..)
-        .zip(bytes.split_inclusive(|byte| *byte == b'\n'))
-        .map(|(line, text)| match text.strip_suffix(b"\n") {
-            Some(text) => (line, text, true),
-            None => (line, text, false),
-        });
-    let (line, first, _) = lines.next().ok_or(CaptureError::Empty)?;
-    let format: Format = parse(line, first)?;
-    if !(OLDEST..=FORMAT).contains(&format.sigblame_capture) {
-        return Err(CaptureError::Format {
-            found: format.sigblame_capture,
-        });
-    }
-    let mut capture = Capture {
-        header: parse(line, first)?,
-        events: Vec::new(),
-        cut: None,
-    };
-    for (line, text, whole) in lines.filter(|(_, text, _)| !text.is_empty()) {
-        let event = parse(line, text).and_then(|input: Input| {
-            input
-                .event()
-                .map_err(|reason| CaptureError::Record { line, reason })
-        });
-        match event {
-            Ok(event) => capture.events.push(event),
-            Err(_) if !whole => capture.cut = Some(line),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(capture)
-}
-
-fn parse<'a, T: Deserialize<'a>>(line: usize, text: &'a [u8]) -> Result<T, CaptureError> {
-    serde_json::from_slice(text).map_err(|source| CaptureError::Line { line, source })
 }
 
 #[cfg(test)]

@@ -11,12 +11,15 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 
 use crate::{
     config::{Config, ConfigError, LogFormat, LogLevel},
     probe::hooks::{Chosen, INVENTORY, REGISTRATION, mechanisms},
 };
+
+/// A severity that `--fail-on` names was reached.
+pub const REACHED: u8 = 2;
 
 /// `EX_USAGE` of `sysexits.h`: bad usage or configuration.
 pub const USAGE: u8 = 64;
@@ -68,6 +71,9 @@ pub enum Command {
     Status(StatusArgs),
     /// Say what this host offers, what is missing, what that costs and how to mend it
     Doctor(DoctorArgs),
+    /// Tell, without running it, what code could do to signals: Python by its syntax tree, extension
+    /// modules by what they import
+    Audit(AuditArgs),
     /// Validate a configuration file and print the effective configuration
     CheckConfig(CheckConfigArgs),
 }
@@ -156,6 +162,56 @@ pub struct DoctorArgs {
     /// Where the host's /proc is mounted [default: /proc]
     #[arg(long, value_name = "DIRECTORY", env = "SIGBLAME_PROC_ROOT")]
     pub proc_root: Option<PathBuf>,
+}
+
+/// Arguments of `audit`.
+#[derive(Args, Clone, Debug)]
+pub struct AuditArgs {
+    /// Virtual environments, directories, Python files or libraries
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// End with 2 where a use is as bad as this, or worse; those in tests, and what runs only where
+    /// a file is the program, do not count
+    #[arg(long, value_name = "SEVERITY", value_enum)]
+    pub fail_on: Option<FailOn>,
+    /// The restriction (WSGIRestrictSignal) to judge under
+    #[arg(long, value_name = "on|off", value_enum, default_value = "on")]
+    pub restrict_signal: Restrict,
+    /// Tell and count only what importing does, or also what is there to be called
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "any")]
+    pub when: AuditWhen,
+}
+
+/// A severity that fails a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Worth knowing.
+    Notice,
+    /// Against the policy, or likely to hurt.
+    Warning,
+    /// The server's own work is at stake.
+    Critical,
+}
+
+/// The restriction to judge under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Restrict {
+    /// mod_wsgi's default.
+    On,
+    /// Applications may register.
+    Off,
+}
+
+/// Which uses an audit tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuditWhen {
+    /// All of them.
+    Any,
+    /// Only what importing the module, or loading the library, does.
+    Import,
 }
 
 /// Arguments of `check-config`.

@@ -4,16 +4,16 @@
 pub mod status;
 
 use crate::{
-    event::{Event, Instant, Signal, What},
+    event::{Event, Instant, Signal},
     policy::{
-        self, Finding, Origin, Settings,
-        book::Book,
+        self, Finding, Origin, Settings, State,
+        book::{At, Begun, Book, News},
         finding::{Evidence, TraceLine},
         report,
     },
     process::{
-        table::{Applied, Blocked, Change, Context, Table},
-        takeover::{Ended, Ending},
+        table::{Applied, Blocked, Change, Context, Siblings, Table},
+        takeover::{Ended, Ending, TakeoverId},
     },
 };
 
@@ -36,14 +36,9 @@ pub struct Step {
     pub change: Option<Box<Change>>,
     /// The blocked attempt of a watched worker.
     pub blocked: Option<Box<Blocked>>,
-    /// A finding that is new, or an open one whose count has risen.
-    pub found: Option<Finding>,
-    /// Whether `found` is new.
-    pub is_new: bool,
-    /// Findings about what nobody was seen to set, and whether each is new.
-    pub drifted: Vec<(Finding, bool)>,
-    /// Findings that ended.
-    pub resolved: Vec<Finding>,
+    /// Findings that changed or are due to be told, as they stand now, each once: that which
+    /// ended before that which began.
+    pub news: Vec<News>,
     /// How long each takeover that ended had lasted: server, signal, seconds. A takeover that
     /// ends with its worker was no temporary override and is not among them.
     pub overrides: Vec<(String, Signal, f64)>,
@@ -53,6 +48,27 @@ pub struct Step {
     pub unknown: bool,
     /// Label of a server whose last process has gone.
     pub server_gone: Option<String>,
+}
+
+impl Step {
+    /// The finding that is open by what happened, new or not.
+    #[must_use]
+    pub fn found(&self) -> Option<&Finding> {
+        let mut open = self.news.iter().rev().map(|news| &news.finding);
+        open.find(|finding| finding.state == State::Open)
+    }
+
+    /// The findings that are over by what happened.
+    pub fn resolved(&self) -> impl Iterator<Item = &Finding> {
+        let news = self.news.iter().map(|news| &news.finding);
+        news.filter(|finding| finding.state == State::Resolved)
+    }
+
+    /// The findings that are told, in order.
+    pub fn told(&self) -> impl Iterator<Item = &Finding> {
+        let told = self.news.iter().filter(|news| news.is_told);
+        told.map(|news| &news.finding)
+    }
 }
 
 impl Engine {
@@ -81,70 +97,87 @@ impl Engine {
     /// When the engine wants to hear [`What::Overdue`], if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.table.inventory_due()
+        let parts = [self.book.deadline(), self.table.inventory_due()];
+        parts.into_iter().flatten().min()
     }
 
     /// Takes one event in.
     pub fn step(&mut self, event: Event) -> Step {
-        let process = event.process;
-        let left = match event.what {
-            What::Exited { .. } | What::Executed { .. } => Some(event.when),
-            _ => None,
-        };
+        let when = event.when;
+        let mut step = Step::default();
+        // What was due before comes first, whether or not anybody was there to say so.
+        if self.book.deadline().is_some_and(|due| due <= when) {
+            self.settle(when, &mut step);
+        }
         let Applied {
             change,
             blocked,
             exempt,
             drifts,
             ended,
+            left,
             unknown,
             server_gone,
         } = self.table.apply(event);
-        let mut step = Step {
-            exempt,
-            unknown,
-            server_gone,
-            ..Step::default()
-        };
         for end in &ended {
             self.end(end, &mut step);
         }
         if let Some(change) = &change
             && let Some((takeover, finding)) = policy::judge(&self.settings, change)
         {
-            let finding = self.book.open(takeover, change.context.when, finding);
-            step.is_new = finding.count == 1;
-            step.found = Some(finding.clone());
+            self.begin(takeover, change, finding);
         }
         for drift in &drifts {
             if let Some((takeover, finding)) = policy::drift::judge(&self.settings, drift) {
-                let when = drift.change.context.when;
-                let finding = self.book.open(takeover, when, finding);
-                step.drifted.push((finding.clone(), finding.count == 1));
+                self.begin(takeover, &drift.change, finding);
             }
         }
         if let Some(blocked) = &blocked {
-            self.attempt(blocked, &mut step);
+            self.attempt(blocked);
         }
-        if let Some(when) = left {
-            let closed = self.book.left(process, when, self.settings.clock);
-            step.resolved.extend(closed);
+        if let Some(process) = left {
+            self.book.left(process, when);
         }
-        step.change = change;
-        step.blocked = blocked;
-        step
+        self.settle(when, &mut step);
+        Step {
+            change,
+            blocked,
+            exempt,
+            unknown,
+            server_gone,
+            ..step
+        }
     }
 
-    fn attempt(&mut self, blocked: &Blocked, step: &mut Step) {
+    fn settle(&mut self, when: Instant, step: &mut Step) {
+        let news = self.book.settle(&At {
+            when,
+            clock: self.settings.clock,
+            table: &self.table,
+        });
+        step.news.extend(news);
+    }
+
+    fn begin(&mut self, takeover: TakeoverId, change: &Change, finding: Finding) {
+        let context = &change.context;
+        let begun = Begun {
+            id: takeover,
+            worker: context.process.key,
+            signal: finding.evidence.signal.number,
+            siblings: Siblings::of(context),
+            taken_from: context.process.takeovers().taken_from(takeover),
+        };
+        self.book.open(context.when, begun, finding);
+    }
+
+    fn attempt(&mut self, blocked: &Blocked) {
         let Some(finding) = policy::judge_attempt(&self.settings, blocked, self.attempts) else {
             return;
         };
         self.attempts += 1;
-        let (worker, when) = (blocked.context.process.key, blocked.context.when);
-        if let Some(finding) = self.book.attempt(worker, when, finding) {
-            step.is_new = finding.count == 1;
-            step.found = Some(finding.clone());
-        }
+        let context = &blocked.context;
+        let (worker, siblings) = (context.process.key, Siblings::of(context));
+        self.book.attempt(context.when, worker, siblings, finding);
     }
 
     fn end(&mut self, ended: &Ended, step: &mut Step) {
@@ -157,8 +190,7 @@ impl Engine {
                 ended.until.seconds_since(ended.since),
             ));
         }
-        step.resolved
-            .extend(self.book.close(ended, self.settings.clock));
+        self.book.close(ended);
     }
 
     /// The line that `sigblame trace` prints for a registration.
@@ -198,4 +230,8 @@ mod events;
 #[cfg(test)]
 mod native_cases;
 #[cfg(test)]
+mod process_cases;
+#[cfg(test)]
 mod restriction_cases;
+#[cfg(test)]
+mod takeover_cases;

@@ -17,6 +17,8 @@ pub mod python;
 pub mod native;
 pub mod policy;
 
+pub mod audit;
+
 pub mod engine;
 
 pub mod capture;

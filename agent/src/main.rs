@@ -9,12 +9,15 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use sigblame::{
+    audit::walk,
     cli::{
-        CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, RunArgs, StatusArgs, TraceArgs,
-        UNAVAILABLE, USAGE,
+        AuditArgs, AuditWhen, CheckConfigArgs, Cli, Command, DoctorArgs, FailOn, LoadError,
+        REACHED, Restrict, RunArgs, StatusArgs, TraceArgs, UNAVAILABLE, USAGE,
     },
     config::{Config, Log, LogFormat, LogLevel},
     doctor::{self, Facts, HookRow, ProgramRow},
+    escape,
+    policy::{Severity, rules::Restriction},
     probe::{
         budget::BUDGETS,
         hooks::{Chosen, HookStatus, REGISTRATION},
@@ -23,7 +26,7 @@ use sigblame::{
     process::scan::Scanner,
     python::layout,
     run::{Agent, Output, Tell},
-    sink::{http, log, metrics::Metrics},
+    sink::{self, http, log, metrics::Metrics},
     status,
     store::Store,
 };
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Trace(args) => trace(&args, rung),
         Command::Status(args) => show_status(&args),
         Command::Doctor(args) => diagnose(&args, rung),
+        Command::Audit(args) => audit(&args),
         Command::CheckConfig(args) => check_config(&args),
     };
     match result {
@@ -245,6 +249,30 @@ fn program_rows(costs: &[(String, Option<u32>)]) -> Vec<ProgramRow> {
         }
     };
     BUDGETS.iter().map(row).collect()
+}
+
+fn audit(args: &AuditArgs) -> Result<ExitCode> {
+    let report = walk::audit(&args.paths, args.when == AuditWhen::Import)?;
+    let restriction = match args.restrict_signal {
+        Restrict::On => Restriction::On,
+        Restrict::Off => Restriction::Off,
+    };
+    let text = if args.json {
+        escape::json(&report)? + "\n"
+    } else {
+        sink::audit::text(&report, restriction, colour(io::stdout().is_terminal()))
+    };
+    print(&text)?;
+    let limit = args.fail_on.map(|severity| match severity {
+        FailOn::Notice => Severity::Notice,
+        FailOn::Warning => Severity::Warning,
+        FailOn::Critical => Severity::Critical,
+    });
+    let worst = report.worst.under(restriction);
+    Ok(match (limit, worst) {
+        (Some(limit), Some(worst)) if worst >= limit => ExitCode::from(REACHED),
+        _ => ExitCode::SUCCESS,
+    })
 }
 
 fn check_config(args: &CheckConfigArgs) -> Result<ExitCode> {

@@ -56,15 +56,17 @@ pub(crate) fn replay(
     let mut engine = Engine::new(settings);
     let mut told = Told::default();
     for event in events {
+        let when = event.when;
         let step = engine.step(event);
-        for finding in step.resolved {
-            let when = finding.resolved_at.clone().unwrap_or_default();
-            told.line("ends", &when, &finding);
-            told.keep(finding);
-        }
-        if let Some(finding) = step.found {
-            if step.is_new {
-                told.line("opens", &finding.time, &finding);
+        for news in step.news {
+            let finding = news.finding;
+            if news.is_told {
+                let (word, when) = match &finding.resolved_at {
+                    Some(when) => ("ends", when.clone()),
+                    None if news.is_new => ("opens", finding.time.clone()),
+                    None => ("stands", settings.clock.rfc3339(when)),
+                };
+                told.line(word, &when, &finding);
             }
             told.keep(finding);
         }

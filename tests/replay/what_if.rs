@@ -12,16 +12,16 @@ use sigblame::{
 use crate::{capture, told::replay};
 
 /// Under the restriction, in each mount: SIGTERM and SIGINT, SIGPIPE; five of faulthandler, SIGQUIT,
-/// SIGALRM, SIGUSR2; three attempts of each generation.
+/// SIGALRM, SIGUSR2; three attempts, which each generation makes.
 const ON: [(&str, usize); 4] = [
-    ("blocked-attempt", 12),
+    ("blocked-attempt", 6),
     ("reserved-signal", 4),
     ("restricted-registration", 16),
     ("sigpipe-not-ignored", 2),
 ];
 /// Without it. All of them came from threads that serve requests; what was blocked was blocked.
 const OFF: [(&str, usize); 5] = [
-    ("blocked-attempt", 12),
+    ("blocked-attempt", 6),
     ("reserved-signal", 4),
     ("secondary-thread", 14),
     ("sigalrm", 2),

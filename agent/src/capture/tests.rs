@@ -1,14 +1,17 @@
 //! What is kept comes back; what is no capture is refused, with its line.
 
+use std::io::{self, Read as _};
+
 use super::*;
 use crate::{
     event::{
         Action, Attempt, Code, FileKey, Frame, NativeFrame, NativeResult, NativeStack, PythonStack,
-        Reason, Registration, Signal, Source, StackCopy, Wanted,
+        Reason, Registration, Signal, Source, StackCopy, StackResult, Wanted,
         decode::Stamp,
         testing::{encode, with_stack},
     },
     process::{Module, ModuleKind, ServerFacts, unknown_dispositions},
+    python::Version,
 };
 
 const KEY: ProcessKey = ProcessKey { pid: 7, start: 70 };
@@ -64,7 +67,33 @@ fn looks() -> Vec<Event> {
             configuration: Arc::default(),
         }),
         event(What::Exited { code: 0 }),
+        Event {
+            tid: 9,
+            ..event(What::Attempted(Box::new(logged())))
+        },
     ]
+}
+
+/// An attempt of which the error log tells.
+fn logged() -> Attempt {
+    Attempt {
+        signal: Some(Signal::HUP),
+        number: 1,
+        handler: Wanted::Unknown,
+        folded: 0,
+        python: PythonStack {
+            result: StackResult::Complete,
+            version: Some(Version::new(3, 11)),
+            frames: vec![Frame {
+                file: "/srv/app.py".into(),
+                line: Some(7),
+                function: "application".into(),
+            }],
+            ..PythonStack::default()
+        },
+        native: NativeStack::default(),
+        source: Source::ErrorLog,
+    }
 }
 
 /// One event of each kind that the ring brings, with its record.
@@ -202,6 +231,8 @@ fn the_format_is_the_one_that_was_promised() {
         Input::Registration("ab01".to_owned(), native.clone()),
         Input::Attempt("ab01".to_owned(), native),
         Input::Overdue(Instant(2)),
+        Input::Logged(Instant(3), KEY, 9, Logged::from(&logged())),
+        Input::Settings(Instant(4), Judged::from(&header().settings())),
     ]);
     assert_eq!(
         written,
@@ -212,7 +243,11 @@ fn the_format_is_the_one_that_was_promised() {
          \"new_symbol\":null}]}\n\
          {\"attempt\":[\"ab01\",{\"result\":\"none\",\"frames\":[],\"old_symbol\":\"f\",\
          \"new_symbol\":null}]}\n\
-         {\"overdue\":2}\n"
+         {\"overdue\":2}\n\
+         {\"logged\":[3,{\"pid\":7,\"start\":70},9,{\"number\":1,\"version\":[3,11],\
+         \"result\":\"complete\",\"frames\":[{\"file\":\"/srv/app.py\",\"line\":7,\
+         \"function\":\"application\"}]}]}\n\
+         {\"settings\":[4,{\"restrict_signal\":\"off\"}]}\n"
     );
 }
 
@@ -249,6 +284,44 @@ fn what_is_no_capture_is_refused() {
     let header =
         "{\"sigblame_capture\":2,\"clock\":{\"offset\":0},\"restrict_signal\":\"maybe\"}\n";
     assert!(refused(header).contains("maybe"));
+}
+
+/// A file without an end has no line of a capture at its head, and one that a tool can unpack is told
+/// how.
+#[test]
+fn what_cannot_be_a_line_is_not_read_to_its_end() {
+    let endless = io::BufReader::new(io::repeat(0));
+    let error = Reader::new(endless).expect_err("it is no capture");
+    assert!(error.to_string().contains("longer than 65536"), "{error}");
+    let header = serde_json::to_string(&header()).expect("JSON") + "\n";
+    let text = io::BufReader::new(header.as_bytes().chain(io::repeat(b' ')));
+    let mut reader = Reader::new(text).expect("a header");
+    let error = reader.next().expect("a line").expect_err("it has no end");
+    assert!(error.to_string().starts_with("line 2 is not"), "{error}");
+    assert!(reader.next().is_none(), "what is wrong is told once");
+    for magic in [&[0x1f, 0x8b, 8, 0][..], &[0x28, 0xb5, 0x2f, 0xfd]] {
+        let error = read(magic).expect_err("it is compressed").to_string();
+        assert!(error.contains("zcat FILE | sigblame replay -"), "{error}");
+    }
+}
+
+/// Other settings are no event, and those who ask for events only do not see them.
+#[test]
+fn settings_change_in_the_middle() {
+    let settings = Settings {
+        restriction: None,
+        ..header().settings()
+    };
+    let inputs = [
+        Input::Gone(Instant(1), KEY),
+        Input::Settings(Instant(2), Judged::from(&settings)),
+        Input::Overdue(Instant(3)),
+    ];
+    let text = text(inputs);
+    let told: Result<Vec<Told>, _> = Reader::new(text.as_bytes()).expect("a header").collect();
+    let told = told.expect("a capture");
+    assert_eq!(told[1], Told::Settings(settings));
+    assert_eq!(read(text.as_bytes()).expect("a capture").events.len(), 2);
 }
 
 /// A line that is whole and wrong is damage, also where it is the last one.

@@ -3,60 +3,56 @@
 use super::{
     Engine, drift_cases,
     events::{
-        CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found, modules,
+        CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found,
         on_thread, set,
     },
-    restriction_cases,
+    restriction_cases, takeover_cases,
 };
 use crate::{
     event::{Action, Event, Signal, What},
     policy::{
-        Settings,
+        Settings, State,
         finding::WallClock,
         rules::{RULES, Restriction},
     },
 };
 
-const APP: &[&str] = &["/srv/app.py:reload"];
+pub(super) const APP: &[&str] = &["/srv/app.py:reload"];
 
-/// `rule+also@signal` of each new finding, and `-rule@signal` of each that ends.
+/// What is told: `rule+also@signal` of what is new, `-rule@signal` of what ends, `=rule@signal` of
+/// what opens again or reaches more workers.
 pub(super) fn run(restriction: Option<Restriction>, events: Vec<Event>) -> Vec<String> {
-    let settings = Settings {
+    let mut engine = engine(restriction);
+    let news = events.into_iter().flat_map(|event| engine.step(event).news);
+    let told = news.filter(|news| news.is_told).map(|news| {
+        let finding = &news.finding;
+        let rule = match finding.state {
+            State::Resolved => format!("-{}", finding.rule),
+            State::Open if !news.is_new => format!("={}", finding.rule),
+            State::Open => {
+                let also = finding.also.iter().map(|rule| format!("+{rule}"));
+                finding.rule.clone() + &also.collect::<String>()
+            }
+        };
+        format!("{rule}@{}", finding.evidence.signal.name)
+    });
+    told.collect()
+}
+
+/// An engine that knows a server with one worker.
+pub(super) fn engine(restriction: Option<Restriction>) -> Engine {
+    let mut engine = Engine::new(Settings {
         restriction,
         clock: WallClock { offset: 0 },
-    };
-    let mut engine = Engine::new(settings);
-    let mut told = Vec::new();
-    let start = [
+    });
+    for event in [
         found(MASTER, None),
         set(MASTER, Signal::TERM, Action::Default, MPM, &[]),
-    ];
-    for event in start
-        .into_iter()
-        .chain([fork(MASTER, WORKER, false)])
-        .chain(events)
-    {
-        let step = engine.step(event);
-        for finding in &step.resolved {
-            told.push(format!(
-                "-{}@{}",
-                finding.rule, finding.evidence.signal.name
-            ));
-        }
-        let found = step.found.filter(|_| step.is_new);
-        let drifted = step.drifted.into_iter().filter(|(_, is_new)| *is_new);
-        for finding in found.into_iter().chain(drifted.map(|(finding, _)| finding)) {
-            let rules: Vec<&str> = std::iter::once(finding.rule.as_str())
-                .chain(finding.also.iter().map(String::as_str))
-                .collect();
-            told.push(format!(
-                "{}@{}",
-                rules.join("+"),
-                finding.evidence.signal.name
-            ));
-        }
+        fork(MASTER, WORKER, false),
+    ] {
+        assert!(engine.step(event).news.is_empty());
     }
-    told
+    engine
 }
 
 /// What happens, under which restriction (`None` is the server's own), and what is told of it.
@@ -67,6 +63,16 @@ pub(super) type Case = (
     &'static [&'static str],
 );
 
+/// A row of the table.
+pub(super) fn case(
+    name: &'static str,
+    restriction: Option<Restriction>,
+    events: Vec<Event>,
+    findings: &'static [&'static str],
+) -> Case {
+    (name, restriction, events, findings)
+}
+
 fn cases() -> Vec<Case> {
     use Action::{Default, Ignore};
     #[expect(non_upper_case_globals, reason = "as the directive has it")]
@@ -75,7 +81,7 @@ fn cases() -> Vec<Case> {
     const Off: Option<Restriction> = Some(Restriction::Off);
     let w = WORKER;
     vec![
-        (
+        case(
             "the server's own registrations, from worker start to stop",
             On,
             vec![
@@ -87,7 +93,7 @@ fn cases() -> Vec<Case> {
             ],
             &[],
         ),
-        (
+        case(
             "the interpreter's start, first import of signal, and shutdown",
             On,
             vec![
@@ -103,19 +109,19 @@ fn cases() -> Vec<Case> {
             ],
             &[],
         ),
-        (
+        case(
             "a reserved signal under On",
             On,
             vec![set(w, Signal::TERM, MPM, LIBRARY, APP)],
             &["reserved-signal+restricted-registration@SIGTERM"],
         ),
-        (
+        case(
             "a reserved signal under Off",
             Off,
             vec![set(w, Signal::HUP, MPM, PYTHON, APP)],
             &["reserved-signal@SIGHUP"],
         ),
-        (
+        case(
             "SIGXCPU is a daemon's, and nobody's else",
             Off,
             vec![
@@ -126,19 +132,19 @@ fn cases() -> Vec<Case> {
             ],
             &["reserved-signal@SIGXCPU"],
         ),
-        (
+        case(
             "any other signal: restricted under On, free under Off",
             On,
             vec![set(w, Signal::USR2, Default, LIBRARY, APP)],
             &["restricted-registration@SIGUSR2"],
         ),
-        (
+        case(
             "any other signal under Off",
             Off,
             vec![set(w, Signal::USR2, Default, LIBRARY, APP)],
             &[],
         ),
-        (
+        case(
             "SIGPIPE to default, and back",
             On,
             vec![
@@ -150,37 +156,37 @@ fn cases() -> Vec<Case> {
                 "-sigpipe-not-ignored@SIGPIPE",
             ],
         ),
-        (
+        case(
             "SIGPIPE to ignore where it is ignored, as MySQL's client does",
             On,
             vec![set(w, Signal::PIPE, Ignore, Ignore, APP)],
             &[],
         ),
-        (
+        case(
             "SIGALRM under Off",
             Off,
             vec![set(w, Signal::ALRM, Default, LIBRARY, APP)],
             &["sigalrm@SIGALRM"],
         ),
-        (
+        case(
             "SIGALRM under On",
             On,
             vec![set(w, Signal::ALRM, Default, LIBRARY, APP)],
             &["restricted-registration+sigalrm@SIGALRM"],
         ),
-        (
+        case(
             "a secondary thread under Off",
             Off,
             vec![on_thread(set(w, Signal::USR2, Default, LIBRARY, APP), 201)],
             &["secondary-thread@SIGUSR2"],
         ),
-        (
+        case(
             "a library's own thread, without Python",
             On,
             vec![on_thread(set(w, Signal::TERM, MPM, LIBRARY, &[]), 201)],
             &["reserved-signal+restricted-registration+secondary-thread@SIGTERM"],
         ),
-        (
+        case(
             "os.system: two signals ignored and put back",
             On,
             vec![
@@ -196,7 +202,7 @@ fn cases() -> Vec<Case> {
                 "-restricted-registration@SIGQUIT",
             ],
         ),
-        (
+        case(
             "an application's forked child is exempt",
             On,
             vec![
@@ -205,16 +211,16 @@ fn cases() -> Vec<Case> {
             ],
             &[],
         ),
-        (
+        case(
             "a child that shares its parent's handlers is not",
             On,
             vec![
                 fork(w, CHILD, true),
                 set(CHILD, Signal::TERM, MPM, LIBRARY, APP),
             ],
-            &["reserved-signal+restricted-registration@SIGTERM"],
+            &["reserved-signal+restricted-registration+secondary-thread@SIGTERM"],
         ),
-        (
+        case(
             "the worker's exit ends what it had taken",
             On,
             vec![
@@ -226,7 +232,7 @@ fn cases() -> Vec<Case> {
                 "-reserved-signal@SIGTERM",
             ],
         ),
-        (
+        case(
             "the same cause twice is one finding",
             On,
             vec![
@@ -244,6 +250,7 @@ fn all() -> impl Iterator<Item = Case> {
         .into_iter()
         .chain(restriction_cases::cases())
         .chain(drift_cases::cases())
+        .chain(takeover_cases::cases())
 }
 
 /// Every case gives exactly its findings.
@@ -260,7 +267,7 @@ fn every_rule_has_a_case_for_and_against() {
     for rule in RULES {
         let names = |told: &Vec<String>| {
             told.iter()
-                .filter(|line| !line.starts_with('-'))
+                .filter(|line| !line.starts_with(['-', '=']))
                 .any(|line| {
                     line.split('@')
                         .next()
@@ -279,118 +286,4 @@ fn every_rule_has_a_case_for_and_against() {
             rule.id
         );
     }
-}
-
-/// An httpd that goes into the background: the first process forks the master and exits, and that may
-/// be heard when the master has made workers already.
-#[test]
-fn a_background_start_makes_the_child_the_master() {
-    let settings = Settings {
-        restriction: Some(Restriction::On),
-        clock: WallClock { offset: 0 },
-    };
-    let gone = || event(MASTER, What::Exited { code: 0 });
-    let made = || fork(WORKER, CHILD, false);
-    for [first, second] in [[gone(), made()], [made(), gone()]] {
-        let mut engine = Engine::new(settings);
-        for step in [
-            found(MASTER, None),
-            fork(MASTER, WORKER, false),
-            first,
-            second,
-            set(WORKER, Signal::TERM, Action::Default, MPM, &[]),
-        ] {
-            assert_eq!(engine.step(step).server_gone, None);
-        }
-        let processes = engine.table.processes();
-        let roles: Vec<_> = processes.map(|p| (p.key.pid, p.role.name())).collect();
-        assert_eq!(roles, [(200, "master"), (300, "embedded")]);
-        assert_eq!(
-            engine.table.servers().map(|s| s.master).collect::<Vec<_>>(),
-            [WORKER]
-        );
-    }
-}
-
-/// A message names the signal, the line to blame and the worker.
-#[test]
-fn the_message_names_who_did_it() {
-    let settings = Settings {
-        restriction: Some(Restriction::On),
-        clock: WallClock { offset: 0 },
-    };
-    let mut engine = Engine::new(settings);
-    engine.step(found(MASTER, None));
-    engine.step(fork(MASTER, WORKER, false));
-    let frames = [
-        "/usr/lib/python3.11/signal.py:signal",
-        "/srv/billing.py:Billing.start",
-    ];
-    let step = engine.step(set(WORKER, Signal::TERM, MPM, PYTHON, &frames));
-    let finding = step.found.expect("a finding");
-    assert!(
-        finding.message.starts_with("SIGTERM was taken"),
-        "{}",
-        finding.message
-    );
-    assert!(
-        finding.message.contains("/srv/billing.py:42"),
-        "{}",
-        finding.message
-    );
-    assert_eq!(
-        finding.evidence.blame.function.as_deref(),
-        Some("Billing.start")
-    );
-    assert_eq!(finding.evidence.route, crate::policy::Route::SignalSignal);
-    assert_eq!(
-        finding.evidence.change.new.owner.as_deref(),
-        Some("libpython3.11.so.1.0")
-    );
-}
-
-/// What a worker inherited may be as old as its master's last look at itself: it is not believed
-/// before the worker's own maps were read, and a master's are not believed at all.
-#[test]
-fn only_a_workers_own_maps_are_believed() {
-    let settings = Settings {
-        restriction: Some(Restriction::On),
-        clock: WallClock { offset: 0 },
-    };
-    let mut engine = Engine::new(settings);
-    engine.step(found(MASTER, None));
-    engine.step(fork(MASTER, WORKER, false));
-    engine.step(fork(WORKER, CHILD, false));
-    let take = |process| set(process, Signal::TERM, MPM, LIBRARY, &[]);
-    let ignore = set(WORKER, Signal::PIPE, Action::Default, Action::Ignore, &[]);
-    assert!(!engine.table.knows_handlers(&take(WORKER)));
-    assert!(engine.table.knows_handlers(&ignore), "no handler, no owner");
-    engine.step(event(WORKER, What::Mapped(modules())));
-    assert!(engine.table.knows_handlers(&take(WORKER)));
-    assert!(!engine.table.knows_handlers(&take(MASTER)));
-    assert!(engine.table.knows_handlers(&take(CHILD)), "exempt");
-}
-
-/// A daemon's child that went into the background, or a daemon whose master was killed, has no
-/// parent that tells; a handler of mod_wsgi's does, although the application took another.
-#[test]
-fn an_orphan_is_no_server() {
-    let mut engine = Engine::new(Settings {
-        restriction: Some(Restriction::On),
-        clock: WallClock { offset: 0 },
-    });
-    engine.step(found(MASTER, None));
-    engine.step(found(WORKER, None));
-    let stand = |term, int| {
-        let mut all = crate::process::unknown_dispositions();
-        all[Signal::TERM.index()].action = term;
-        all[Signal::INT.index()].action = int;
-        What::Inventory(all)
-    };
-    engine.step(event(MASTER, stand(MPM, MPM)));
-    engine.step(event(WORKER, stand(LIBRARY, MOD_WSGI)));
-    let step = engine.step(set(WORKER, Signal::TERM, LIBRARY, PYTHON, APP));
-    assert!(step.exempt && step.found.is_none());
-    let servers = engine.table.servers().map(|server| server.master);
-    assert_eq!(servers.collect::<Vec<_>>(), [MASTER]);
 }

@@ -2,9 +2,7 @@
 
 use super::{
     cases::Case,
-    events::{
-        CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found, set,
-    },
+    events::{CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, set},
 };
 use crate::{
     event::{Action, Event, Instant, Signal, What},

@@ -22,8 +22,9 @@ fn drifts(events: Vec<Event>) -> Vec<Finding> {
     let start = [found(MASTER, None), fork(MASTER, WORKER, false)];
     let steps = start.into_iter().chain(events);
     steps
-        .flat_map(|event| engine.step(event).drifted)
-        .map(|(finding, _)| finding)
+        .flat_map(|event| engine.step(event).news)
+        .filter(|news| news.is_new)
+        .map(|news| news.finding)
         .collect()
 }
 

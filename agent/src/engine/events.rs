@@ -110,6 +110,19 @@ pub(super) fn set(
     event(process, What::Registration(Box::new(registration)))
 }
 
+/// The same at another time, in milliseconds after the first.
+pub(super) fn at(milliseconds: u64, event: Event) -> Event {
+    Event {
+        when: Instant(event.when.0 + milliseconds * 1_000_000),
+        ..event
+    }
+}
+
+/// Nothing but that time has passed.
+pub(super) fn overdue(milliseconds: u64) -> Event {
+    at(milliseconds, event(ProcessKey::NONE, What::Overdue))
+}
+
 pub(super) fn on_thread(mut event: Event, tid: u32) -> Event {
     event.tid = tid;
     event

@@ -101,13 +101,19 @@ fn a_bare_default_goes_by_the_native_stack() {
         let told = format!("{stack:?}");
         let event = set(WORKER, Signal::TERM, MPM, Action::Default, &[]);
         let step = step(with(event, stack));
-        assert_eq!(step.change.expect("a change").origin, origin, "{told}");
-        let module = step.found.map(|finding| finding.evidence.blame.module);
+        assert_eq!(
+            step.change.as_ref().expect("a change").origin,
+            origin,
+            "{told}"
+        );
+        let module = step
+            .found()
+            .map(|finding| finding.evidence.blame.module.clone());
         let blamed = (origin == Origin::Application).then(|| Some("libjvm".to_owned()));
         assert_eq!(module, blamed, "{told}");
     }
     let event = set(WORKER, Signal::TERM, MPM, Action::Default, &[]);
-    assert!(step(with(event, native(None, &[]))).found.is_none());
+    assert!(step(with(event, native(None, &[]))).found().is_none());
 }
 
 /// httpd's own call while Python waits for it is no takeover; a library's handler is one, whoever
@@ -121,9 +127,9 @@ fn httpds_call_inside_of_python_is_httpds() {
         )
     };
     let event = set(WORKER, Signal::PIPE, Action::Ignore, Action::Default, APP);
-    assert!(step(with(event, stack())).found.is_none());
+    assert!(step(with(event, stack())).found().is_none());
     let event = set(WORKER, Signal::TERM, MPM, LIBRARY, APP);
-    assert!(step(with(event, stack())).found.is_some());
+    assert!(step(with(event, stack())).found().is_some());
 }
 
 /// The library on the stack is blamed; the owner of the handler where the stack is not known, and
@@ -151,7 +157,10 @@ fn the_owner_is_blamed_where_the_stack_does_not_tell() {
     for (handler, stack, expected) in cases {
         let told = format!("{stack:?}");
         let event = set(WORKER, Signal::TERM, MPM, handler, APP);
-        let finding = step(with(event, stack)).found.expect("a finding");
+        let finding = step(with(event, stack))
+            .found()
+            .cloned()
+            .expect("a finding");
         let blame = finding.evidence.blame;
         assert_eq!(blame.module.as_deref(), expected, "{told}");
         assert_eq!(blame.function.as_deref(), Some("serve"), "{told}");

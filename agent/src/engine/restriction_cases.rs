@@ -2,7 +2,7 @@
 
 use super::{
     Engine,
-    cases::Case,
+    cases::{Case, case},
     events::{
         CHILD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, attempt, configured, event, fork,
         found, on_thread, set,
@@ -90,7 +90,7 @@ pub(super) fn cases() -> Vec<Case> {
     let service = || configured(0, configuration(true, 0));
     let none = Configuration::default;
     vec![
-        (
+        case(
             "a blocked attempt is told, and is over with its worker",
             None,
             vec![
@@ -101,7 +101,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &["blocked-attempt@SIGTERM", "-blocked-attempt@SIGTERM"],
         ),
-        (
+        case(
             "one cause in two workers is one finding, over with the last",
             None,
             vec![
@@ -114,7 +114,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &["blocked-attempt@SIGTERM", "blocked-attempt@SIGHUP"],
         ),
-        (
+        case(
             "in a worker's forked child, the real function runs",
             None,
             vec![
@@ -124,7 +124,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &[],
         ),
-        (
+        case(
             "what slips past, as the server says",
             None,
             vec![
@@ -137,7 +137,7 @@ pub(super) fn cases() -> Vec<Case> {
                 "reserved-signal+restricted-registration@SIGTERM",
             ],
         ),
-        (
+        case(
             "the restriction is off",
             None,
             vec![
@@ -147,13 +147,13 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &["reserved-signal@SIGTERM"],
         ),
-        (
+        case(
             "while nothing is known of the configuration, mod_wsgi's default is assumed",
             None,
             vec![set(w, Signal::USR2, Default, LIBRARY, APP)],
             &["restricted-registration@SIGUSR2"],
         ),
-        (
+        case(
             "a reload counts for the workers that are made after it",
             None,
             vec![
@@ -166,7 +166,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &["restricted-registration@SIGUSR2"],
         ),
-        (
+        case(
             "the same, where looks find the workers before their births are heard",
             None,
             vec![
@@ -179,7 +179,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &[],
         ),
-        (
+        case(
             "a reload whose configuration could not be read: the last good answer",
             None,
             vec![
@@ -190,7 +190,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &[],
         ),
-        (
+        case(
             "a service script is never restricted, and Python handlers run there",
             None,
             vec![
@@ -208,7 +208,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &[],
         ),
-        (
+        case(
             "a Python handler in a daemon, from an import script",
             None,
             vec![
@@ -218,7 +218,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &["never-dispatched@SIGUSR2"],
         ),
-        (
+        case(
             "a Python handler in a daemon, from a request",
             None,
             vec![
@@ -228,7 +228,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &["secondary-thread+outside-import-script+never-dispatched@SIGUSR2"],
         ),
-        (
+        case(
             "ignoring a signal runs no handler",
             None,
             vec![
@@ -238,7 +238,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &["outside-import-script@SIGUSR2"],
         ),
-        (
+        case(
             "under prefork, embedded, Python's handlers run",
             None,
             vec![
@@ -248,7 +248,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &[],
         ),
-        (
+        case(
             "no configuration, no word about import scripts",
             None,
             vec![
@@ -257,7 +257,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &["restricted-registration@SIGUSR2"],
         ),
-        (
+        case(
             "SIGUSR2 in a daemon of mod_wsgi 6 is the server's",
             None,
             vec![
@@ -269,7 +269,7 @@ pub(super) fn cases() -> Vec<Case> {
             ],
             &["reserved-signal@SIGUSR2", "reserved-signal@SIGXCPU"],
         ),
-        (
+        case(
             "SIGUSR2 and SIGXCPU in an embedded worker are nobody's",
             None,
             vec![
@@ -303,7 +303,8 @@ fn finding(events: Vec<Event>) -> Finding {
         fork(MASTER, WORKER, false),
     ];
     let steps = start.into_iter().chain(events);
-    let mut found: Vec<Finding> = steps.filter_map(|event| engine.step(event).found).collect();
+    let found = steps.filter_map(|event| engine.step(event).found().cloned());
+    let mut found: Vec<Finding> = found.collect();
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
 }
@@ -358,9 +359,9 @@ fn causes_without_end_are_bounded() {
         let frame = format!("/srv/{number}.py:f");
         let step = engine.step(attempt(WORKER, Signal::TERM, &[&frame]));
         assert!(step.blocked.is_some(), "it is counted");
-        found += usize::from(step.is_new);
+        found += step.news.iter().filter(|news| news.is_new).count();
     }
     assert_eq!((engine.book.iter().count(), found), (64, 64));
     let step = engine.step(event(WORKER, What::Exited { code: 0 }));
-    assert_eq!((engine.book.iter().count(), step.resolved.len()), (0, 64));
+    assert_eq!((engine.book.iter().count(), step.news.len()), (0, 64));
 }

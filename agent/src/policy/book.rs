@@ -1,152 +1,282 @@
-//! The book of findings: folds takeovers and attempts of one cause into one finding, and closes
-//! it. Pure.
+//! The book of findings: folds takeovers and attempts of one cause into one finding, follows it
+//! until it is over, and says when it is told. Pure.
+//!
+//! Whatever happens is entered at once; [`Book::settle`] then gives what changed by it, each
+//! finding once and as it stands by then. A cause that comes and goes is one finding for all its
+//! life: it is kept for a while after it is over, and opened again (see [`pace`]).
+
+mod entry;
+mod pace;
 
 use std::collections::{BTreeMap, HashMap};
 
+use self::{entry::Entry, pace::Pace};
 use crate::{
     event::Instant,
-    policy::finding::{Finding, State, WallClock},
+    policy::finding::{Finding, State, TakenFrom, WallClock},
     process::{
         ProcessKey,
+        table::{Siblings, Table},
         takeover::{Ended, TakeoverId},
     },
 };
 
-/// A finding that is open, and the takeovers that keep it so.
-#[derive(Debug)]
-struct Entry {
-    finding: Finding,
-    since: Instant,
-    /// Takeovers that run, and workers that live on without the handler they asked for.
-    open: u64,
-}
+/// Names an entry of the book.
+type EntryId = u64;
 
 /// Causes of blocked attempts that are open in one worker. Of an application that makes up more of
 /// them, the rest is counted only: no worker floods those who read findings.
 const CAUSES: usize = 64;
 
+/// The moment of a change, and what it is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// When.
+    pub when: Instant,
+    /// Turns it into times of day.
+    pub clock: WallClock,
+    /// Who lives then.
+    pub table: &'a Table,
+}
+
+/// A takeover that begins.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// Which.
+    pub id: TakeoverId,
+    /// In which worker.
+    pub worker: ProcessKey,
+    /// The number of its signal.
+    pub signal: u8,
+    /// Those among which this worker is counted.
+    pub siblings: Siblings,
+    /// The takeover from which it took the signal.
+    pub taken_from: Option<TakeoverId>,
+}
+
+/// A finding that changed, or whose turn to be told has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct News {
+    /// As it stands now.
+    pub finding: Finding,
+    /// It was not there before.
+    pub is_new: bool,
+    /// Those who are told findings are told this one; the others hear of it later, see [`pace`].
+    pub is_told: bool,
+}
+
 /// A takeover that keeps a finding open.
 #[derive(Debug)]
 struct Held {
-    fingerprint: String,
-    pid: u32,
+    entry: EntryId,
+    worker: ProcessKey,
     signal: u8,
 }
 
-/// All open findings, by fingerprint.
+/// All open findings, and those that were over a short while ago.
 ///
-/// Bounded by what is open: each takeover and each cause of attempts of each living worker once.
+/// Bounded by what is open, each takeover and each cause of attempts of each living worker once,
+/// and by [`pace::CLOSED`].
 #[derive(Debug, Default)]
 pub struct Book {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<EntryId, Entry>,
+    next: EntryId,
+    by_fingerprint: HashMap<String, EntryId>,
     takeovers: BTreeMap<TakeoverId, Held>,
-    /// Fingerprints of the attempts of each worker, oldest first.
-    attempts: HashMap<ProcessKey, Vec<String>>,
+    /// Entries of the attempts of each living worker, oldest first.
+    attempts: HashMap<ProcessKey, Vec<EntryId>>,
+    /// Entries in which each living worker was ever counted.
+    workers: HashMap<ProcessKey, Vec<EntryId>>,
+    pace: Pace,
+    /// What changed since it was settled last, oldest first.
+    changed: Vec<EntryId>,
 }
 
 impl Book {
-    /// Enters a takeover. Returns the finding as it stands now: a new one, or the open one of
-    /// the same cause with its count raised.
-    pub fn open(&mut self, takeover: TakeoverId, when: Instant, finding: Finding) -> &Finding {
-        let fingerprint = finding.fingerprint.clone();
+    /// Enters a takeover: into a new finding, or into the one of the same cause.
+    pub fn open(&mut self, when: Instant, begun: Begun, mut finding: Finding) {
+        let below = begun.taken_from.and_then(|below| self.finding_of(below));
+        // A cause that sets ever new handlers takes them from itself, which is no chain.
+        finding.taken_from = below
+            .filter(|below| below.fingerprint != finding.fingerprint)
+            .map(TakenFrom::from);
+        let id = self.enter(finding, begun.siblings);
         let held = Held {
-            fingerprint: fingerprint.clone(),
-            // Each takeover brings the evidence of its own worker; the first one's stays.
-            pid: finding.evidence.worker.pid,
-            signal: finding.evidence.signal.number,
+            entry: id,
+            worker: begun.worker,
+            signal: begun.signal,
         };
-        self.takeovers.insert(takeover, held);
-        let entry = self
-            .entries
-            .entry(fingerprint)
-            .and_modify(|entry| {
-                entry.finding.count += 1;
-                entry.open += 1;
-            })
-            .or_insert_with(|| Entry {
-                finding,
-                since: when,
-                open: 1,
-            });
-        &entry.finding
+        self.takeovers.insert(begun.id, held);
+        self.hold(id, begun.worker, when);
     }
 
-    /// Enters a blocked attempt. Returns the finding as it stands now; `None` where the worker has too
-    /// many.
+    /// Enters a blocked attempt; nothing happens where the worker has too many causes.
     ///
     /// It is open as long as the worker lives: as long as the application runs without the handler
     /// that it believes it has.
     pub fn attempt(
         &mut self,
-        worker: ProcessKey,
         when: Instant,
+        worker: ProcessKey,
+        siblings: Siblings,
         finding: Finding,
-    ) -> Option<&Finding> {
-        let fingerprint = finding.fingerprint.clone();
+    ) {
         let causes = self.attempts.entry(worker).or_default();
-        let is_new = !causes.contains(&fingerprint);
+        let known = self.by_fingerprint.get(&finding.fingerprint);
+        let is_new = known.is_none_or(|known| !causes.contains(known));
         if is_new && causes.len() >= CAUSES {
-            return None;
+            return;
         }
-        let entry = self
-            .entries
-            .entry(fingerprint.clone())
-            .and_modify(|entry| entry.finding.count += 1)
-            .or_insert_with(|| Entry {
-                finding,
-                since: when,
-                open: 0,
-            });
+        let id = self.enter(finding, siblings);
         if is_new {
-            causes.push(fingerprint);
-            entry.open += 1;
+            self.attempts.entry(worker).or_default().push(id);
+            self.hold(id, worker, when);
         }
-        Some(&entry.finding)
     }
 
-    /// A worker is gone, and its attempts with it. Returns the findings that end with it.
-    pub fn left(&mut self, worker: ProcessKey, when: Instant, clock: WallClock) -> Vec<Finding> {
-        let causes = self.attempts.remove(&worker).unwrap_or_default();
-        let closed = causes
-            .iter()
-            .filter_map(|cause| self.release(cause, when, clock));
-        closed.collect()
+    /// The entry of a finding's cause; counts it.
+    fn enter(&mut self, finding: Finding, siblings: Siblings) -> EntryId {
+        let id = match self.by_fingerprint.get(&finding.fingerprint) {
+            Some(id) => *id,
+            None => {
+                let id = self.next;
+                self.next += 1;
+                self.by_fingerprint.insert(finding.fingerprint.clone(), id);
+                self.entries.insert(id, Entry::new(finding, siblings));
+                self.change(id);
+                return id;
+            }
+        };
+        self.change(id);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.again(finding);
+        }
+        id
     }
 
-    /// Ends a takeover. Returns the finding where this was its last one.
-    pub fn close(&mut self, ended: &Ended, clock: WallClock) -> Option<Finding> {
-        let Held { fingerprint, .. } = self.takeovers.remove(&ended.id)?;
-        self.release(&fingerprint, ended.until, clock)
+    fn hold(&mut self, id: EntryId, worker: ProcessKey, when: Instant) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        self.pace.is_open(id);
+        if entry.hold(worker, when) {
+            self.workers.entry(worker).or_default().push(id);
+        }
+    }
+
+    /// Ends a takeover.
+    pub fn close(&mut self, ended: &Ended) {
+        let Some(held) = self.takeovers.remove(&ended.id) else {
+            return;
+        };
+        if let Some(entry) = self.entries.get_mut(&held.entry) {
+            entry.ended(ended.how);
+        }
+        self.release(held.entry, held.worker, ended.until);
+    }
+
+    /// A worker is gone, and its attempts with it.
+    pub fn left(&mut self, worker: ProcessKey, when: Instant) {
+        for id in self.attempts.remove(&worker).unwrap_or_default() {
+            self.release(id, worker, when);
+        }
+        for id in self.workers.remove(&worker).unwrap_or_default() {
+            if let Some(entry) = self.entries.get_mut(&id) {
+                entry.forget(worker);
+            }
+        }
     }
 
     /// One of those that keep a finding open is over.
-    fn release(&mut self, fingerprint: &str, until: Instant, clock: WallClock) -> Option<Finding> {
-        let entry = self.entries.get_mut(fingerprint)?;
-        entry.open = entry.open.saturating_sub(1);
-        if entry.open > 0 {
-            return None;
+    fn release(&mut self, id: EntryId, worker: ProcessKey, until: Instant) {
+        self.change(id);
+        if let Some(entry) = self.entries.get_mut(&id)
+            && entry.release(worker, until)
+        {
+            self.pace.is_over(id, until);
         }
-        let mut entry = self.entries.remove(fingerprint)?;
-        entry.finding.state = State::Resolved;
-        entry.finding.resolved_at = Some(clock.rfc3339(until));
-        entry.finding.exposure_seconds = Some(until.seconds_since(entry.since));
-        Some(entry.finding)
+    }
+
+    fn change(&mut self, id: EntryId) {
+        if !self.changed.contains(&id) {
+            self.changed.push(id);
+        }
+    }
+
+    /// What changed, and what has waited long enough to be told, each as it stands now.
+    pub fn settle(&mut self, at: &At<'_>) -> Vec<News> {
+        let mut news = Vec::new();
+        for id in self.pace.due(at.when) {
+            self.change(id);
+        }
+        for id in std::mem::take(&mut self.changed) {
+            let Some(entry) = self.entries.get_mut(&id) else {
+                continue;
+            };
+            let is_new = entry.told.is_none();
+            let is_told = self.pace.is_told(id, entry, at.when);
+            news.push(News {
+                finding: entry.settle(at).clone(),
+                is_new,
+                is_told,
+            });
+        }
+        for id in self.pace.forgotten(at.when) {
+            news.extend(self.forget(id));
+        }
+        news
+    }
+
+    /// An entry has been over for so long that its cause would be a new finding. What it came to is
+    /// told, where that was not told.
+    fn forget(&mut self, id: EntryId) -> Option<News> {
+        let entry = self.entries.remove(&id)?;
+        self.by_fingerprint.remove(&entry.finding.fingerprint);
+        for worker in entry.workers.keys() {
+            if let Some(entries) = self.workers.get_mut(worker) {
+                entries.retain(|other| *other != id);
+                if entries.is_empty() {
+                    self.workers.remove(worker);
+                }
+            }
+        }
+        entry.has_untold().then_some(News {
+            finding: entry.finding,
+            is_new: false,
+            is_told: true,
+        })
+    }
+
+    /// When [`Book::settle`] has something to tell, if nothing happens until then.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pace.deadline()
+    }
+
+    /// Changes what a takeover was found to be, while it runs.
+    pub fn amend(&mut self, takeover: TakeoverId, how: impl FnOnce(&mut Finding)) {
+        let Some(id) = self.takeovers.get(&takeover).map(|held| held.entry) else {
+            return;
+        };
+        if let Some(entry) = self.entries.get_mut(&id) {
+            how(&mut entry.finding);
+            self.change(id);
+        }
     }
 
     /// What a takeover was found to be, while it runs.
     #[must_use]
     pub fn finding_of(&self, takeover: TakeoverId) -> Option<&Finding> {
-        self.entries
-            .get(&self.takeovers.get(&takeover)?.fingerprint)
-            .map(|entry| &entry.finding)
+        let held = self.takeovers.get(&takeover)?;
+        Some(&self.entries.get(&held.entry)?.finding)
     }
 
     /// Every takeover that runs, oldest first: the worker's process id, the signal's number and
     /// what it was found to be.
     pub fn takeovers(&self) -> impl Iterator<Item = (u32, u8, &Finding)> {
         self.takeovers.values().filter_map(|held| {
-            let entry = self.entries.get(&held.fingerprint)?;
-            Some((held.pid, held.signal, &entry.finding))
+            let entry = self.entries.get(&held.entry)?;
+            Some((held.worker.pid, held.signal, &entry.finding))
         })
     }
 
@@ -156,8 +286,19 @@ impl Book {
         causes.filter_map(|cause| self.entries.get(cause).map(|entry| &entry.finding))
     }
 
-    /// Every open finding.
+    /// Every open finding, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
-        self.entries.values().map(|entry| &entry.finding)
+        let all = self.entries.values().map(|entry| &entry.finding);
+        all.filter(|finding| finding.state == State::Open)
+    }
+}
+
+impl From<&Finding> for TakenFrom {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            id: finding.id.clone(),
+            fingerprint: finding.fingerprint.clone(),
+            blame: finding.evidence.blame.clone(),
+        }
     }
 }

@@ -3,6 +3,7 @@
 pub mod book;
 pub mod drift;
 pub mod finding;
+mod history;
 pub mod report;
 pub mod rules;
 #[cfg(test)]

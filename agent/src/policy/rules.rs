@@ -157,11 +157,15 @@ pub const RULES: &[Rule] = &[
 /// Daemons of mod_wsgi 6 hand SIGHUP and SIGUSR2 to `mod_wsgi.subscribe_signals` (the same
 /// function); earlier ones leave SIGUSR2 to whoever wants it. SIGHUP is the server's anyway.
 fn is_reserved(signal: Signal, context: &Context) -> bool {
-    let is_daemon = context.process.role.is_daemon();
+    is_reserved_in(signal, context.process.role.is_daemon(), major(context))
+}
+
+/// The same, for a daemon or another worker, of mod_wsgi of this major version.
+pub(crate) fn is_reserved_in(signal: Signal, is_daemon: bool, major: Option<u32>) -> bool {
     match signal {
         Signal::TERM | Signal::INT | Signal::HUP | Signal::WINCH | Signal::USR1 => true,
         Signal::XCPU => is_daemon,
-        Signal::USR2 => is_daemon && major(context).is_some_and(|major| major >= 6),
+        Signal::USR2 => is_daemon && major.is_some_and(|major| major >= 6),
         _ => false,
     }
 }

@@ -11,6 +11,7 @@ mod known;
 mod lives;
 mod process;
 mod roles;
+mod siblings;
 
 use std::collections::BTreeMap;
 
@@ -20,9 +21,12 @@ pub use self::{
     family::{Family, FamilyName},
     known::{Teller, Told},
     process::Process,
+    siblings::Siblings,
 };
 use crate::{
-    event::{Action, Attempt, Event, Instant, PythonStack, Registration, Signal, What},
+    event::{
+        Action, Attempt, Disposition, Event, Instant, PythonStack, Registration, Signal, What,
+    },
     process::{
         ProcessKey, Role,
         origin::{self, Origin, Owner, Route},
@@ -45,6 +49,9 @@ pub struct Applied {
     pub drifts: Vec<Drift>,
     /// Takeovers that ended.
     pub ended: Vec<Ended>,
+    /// The process that is gone by it, or runs another program: the event's own, or one of whose
+    /// end nothing was heard and whose id is another's now.
+    pub left: Option<ProcessKey>,
     /// The process belongs to no known server: a look at `/proc` is due.
     pub unknown: bool,
     /// Label of a server whose last process has gone.
@@ -68,7 +75,7 @@ impl Table {
     pub fn apply(&mut self, event: Event) -> Applied {
         let key = event.process;
         match event.what {
-            What::Found(found) => self.found(key, *found),
+            What::Found(found) => return self.found(event.when, key, *found),
             What::Mapped(modules) => {
                 if let Some(process) = self.get_mut(key) {
                     process.modules = modules;
@@ -92,7 +99,7 @@ impl Table {
             What::Forked {
                 child,
                 shares_handlers,
-            } => self.forked(event.when, key, child, shares_handlers),
+            } => return self.forked(event.when, key, child, shares_handlers),
             What::Attempted(attempt) => {
                 return self.attempted(event.when, key, event.tid, *attempt);
             }
@@ -214,35 +221,36 @@ impl Table {
         let old_owner = origin::owner(&process.modules, fresh, registration.old.action);
         let new_owner = origin::owner(&process.modules, fresh, registration.new.action);
         let origin = origin::origin(&registration, old_owner.as_ref(), new_owner.as_ref());
+        // What is set in a table of handlers that several share is the worker's own.
+        let holder = process.shares_with.unwrap_or(key);
         let mut ended = Vec::new();
         let mut turn = Turn::Nothing;
         if let (Some(signal), 0) = (registration.signal, registration.errno) {
-            process.dispositions[signal.index()] = registration.new;
             let changed = !registration.old.same_effect(&registration.new);
-            process.known.heard(signal, when, changed);
-            process.known.folded |= registration.folded > 0;
+            self.stands(when, holder, (signal, registration.new, changed));
+            if let Some(process) = self.get_mut(holder) {
+                process.known.folded |= registration.folded > 0;
+            }
             // An interpreter that is linked into mod_wsgi has its handler there, too.
             let server_owned = new_owner.as_ref().is_some_and(Owner::is_server)
                 && origin::route(&registration.python) != Route::SignalSignal;
-            (turn, ended) = process.takeovers.turn(
-                when,
-                signal,
-                (&registration.old, &registration.new),
-                origin == Origin::Application && !server_owned,
-                &mut next,
-            );
+            if let Some(process) = self.get_mut(holder) {
+                (turn, ended) = process.takeovers.turn(
+                    when,
+                    signal,
+                    (&registration.old, &registration.new),
+                    origin == Origin::Application && !server_owned,
+                    &mut next,
+                );
+            }
         }
-        let shares_with = process.shares_with;
         self.next_takeover = next;
-        if let Some(parent) = shares_with {
-            self.mirror(when, parent, &registration);
-        }
         if registration.signal == Some(Signal::TERM) && origin == Origin::Server {
-            self.update_role(key);
+            self.update_role(holder);
         }
         let route = origin::route(&registration.python);
         let change = self
-            .context(when, key, tid, &registration.python)
+            .context(when, holder, tid, &registration.python)
             .map(|context| Change {
                 context,
                 registration,
@@ -324,16 +332,18 @@ impl Table {
         })
     }
 
-    /// What a child sets in a table that it shares, its parent has, too.
-    fn mirror(&mut self, when: Instant, parent: ProcessKey, registration: &Registration) {
-        if let (Some(process), Some(signal), 0) = (
-            self.get_mut(parent),
-            registration.signal,
-            registration.errno,
-        ) {
-            process.dispositions[signal.index()] = registration.new;
-            let changed = !registration.old.same_effect(&registration.new);
-            process.known.heard(signal, when, changed);
+    /// Notes what stands on a signal, in every process that shares the table of handlers.
+    fn stands(
+        &mut self,
+        when: Instant,
+        holder: ProcessKey,
+        (signal, disposition, changed): (Signal, Disposition, bool),
+    ) {
+        for process in self.processes.values_mut() {
+            if process.key == holder || process.shares_with == Some(holder) {
+                process.dispositions[signal.index()] = disposition;
+                process.known.heard(signal, when, changed);
+            }
         }
     }
 }

@@ -17,6 +17,9 @@ pub enum Ending {
     Exited,
     /// The worker runs another program.
     Executed,
+    /// Its signal was taken over and over without being given back; the newest took its place in
+    /// the bounded list, and what becomes of this one is not known.
+    Displaced,
 }
 
 /// A takeover that has ended.
@@ -41,7 +44,7 @@ pub enum Turn {
     Nothing,
     /// A takeover begins.
     Begins(TakeoverId),
-    /// The owner of a running takeover sets the same handler again, with other flags.
+    /// The handler of a running takeover is set again, or its flags are changed.
     Repeats(TakeoverId),
     /// What stood before stands again.
     GivesBack,
@@ -54,6 +57,8 @@ struct Takeover {
     old: Disposition,
     new: Disposition,
     since: Instant,
+    /// The takeover from which it took the signal, where that one ran.
+    from: Option<TakeoverId>,
 }
 
 /// The running takeovers of one process, oldest first.
@@ -70,6 +75,9 @@ impl Takeovers {
     /// Takes one effective registration in.
     ///
     /// `foreign` says that an application asked for something that is not the server's own.
+    ///
+    /// Who stands on a signal is told by the handler. Flags and mask may be others when a handler
+    /// comes back: `signal(3)` of glibc sets SA_RESTART whatever stood there before.
     pub fn turn(
         &mut self,
         when: Instant,
@@ -82,43 +90,38 @@ impl Takeovers {
             return (Turn::Nothing, Vec::new());
         }
         if !foreign {
-            let ended = self.end(when, Ending::Restored, |t| t.signal == signal);
-            let turn = if ended.is_empty() {
-                Turn::Nothing
-            } else {
-                Turn::GivesBack
-            };
-            return (turn, ended);
+            return gives_back(self.end(when, Ending::Restored, |t| t.signal == signal));
         }
-        // Given back: to the server, or along a chain to the one before.
-        let back = |t: &Takeover| t.signal == signal && t.old.same_effect(new);
-        if let Some(first) = self.running.iter().find(|t| back(t)).map(|t| t.id) {
+        // Given back: to the server, or along a chain to one before, whoever does it.
+        if let Some(first) = self.first_over(signal, new.action) {
             let ended = self.end(when, Ending::Restored, |t| {
                 t.signal == signal && t.id >= first
             });
+            if let Some(last) = self.last(signal).filter(|t| t.new.action == new.action) {
+                last.new = *new;
+            }
             return (Turn::GivesBack, ended);
         }
         // SIGPIPE to ignore is what the server wants.
         if signal == Signal::PIPE && new.action == Action::Ignore {
-            let ended = self.end(when, Ending::Restored, |t| t.signal == signal);
-            return (Turn::GivesBack, ended);
+            return gives_back(self.end(when, Ending::Restored, |t| t.signal == signal));
         }
-        // `signal.signal` followed by `siginterrupt`: one doing, two calls.
-        if let Some(last) = self.running.iter_mut().rev().find(|t| t.signal == signal)
-            && last.new.action == new.action
-        {
+        // `signal.signal` followed by `siginterrupt`: one doing, two calls. A handler that the kernel
+        // took away when it ran (SA_RESETHAND), and that sets itself again, is one, too.
+        if let Some(last) = self.last(signal).filter(|t| t.new.action == new.action) {
             last.new = *new;
             return (Turn::Repeats(last.id), Vec::new());
         }
-        let mut ended = Vec::new();
+        // Other flags for a handler that nobody took: it is still the one that it was.
+        if old.action == new.action {
+            return (Turn::Nothing, Vec::new());
+        }
+        let mut ended = self.catch_up(when, signal, old.action);
+        let from = self.last(signal).filter(|t| t.new.action == old.action);
+        let from = from.map(|t| t.id);
         if self.running.iter().filter(|t| t.signal == signal).count() >= CHAIN {
-            let last = self
-                .running
-                .iter()
-                .rev()
-                .find(|t| t.signal == signal)
-                .map(|t| t.id);
-            ended = self.end(when, Ending::Restored, |t| Some(t.id) == last);
+            let last = self.last(signal).map(|t| t.id);
+            ended.extend(self.end(when, Ending::Displaced, |t| Some(t.id) == last));
         }
         let id = *next;
         *next += 1;
@@ -128,8 +131,42 @@ impl Takeovers {
             old: *old,
             new: *new,
             since: when,
+            from,
         });
         (Turn::Begins(id), ended)
+    }
+
+    /// What was given back without our hearing of it: records are lost, and SA_RESETHAND needs no
+    /// call. What stands before a call tells.
+    fn catch_up(&mut self, when: Instant, signal: Signal, stands: Action) -> Vec<Ended> {
+        let owner = |t: &&Takeover| t.signal == signal && t.new.action == stands;
+        let first = match self.running.iter().rfind(owner) {
+            Some(owner) => owner.id + 1,
+            None => match self.first_over(signal, stands) {
+                Some(first) => first,
+                None => return Vec::new(),
+            },
+        };
+        self.end(when, Ending::Restored, |t| {
+            t.signal == signal && t.id >= first
+        })
+    }
+
+    /// The first takeover before which this action stood.
+    fn first_over(&self, signal: Signal, action: Action) -> Option<TakeoverId> {
+        let mut running = self.running.iter();
+        let first = running.find(|t| t.signal == signal && t.old.action == action);
+        first.map(|t| t.id)
+    }
+
+    fn last(&mut self, signal: Signal) -> Option<&mut Takeover> {
+        self.running.iter_mut().rfind(|t| t.signal == signal)
+    }
+
+    /// The takeover from which another one took the signal.
+    #[must_use]
+    pub fn taken_from(&self, id: TakeoverId) -> Option<TakeoverId> {
+        self.running.iter().find(|t| t.id == id)?.from
     }
 
     /// Those that run, oldest first: which, of which signal, since when.
@@ -166,121 +203,13 @@ impl Takeovers {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SERVER: Disposition = handler(100);
-
-    const fn handler(address: u64) -> Disposition {
-        Disposition {
-            action: Action::Handler(address),
-            flags: 0x1000_0000,
-            mask: 0,
-        }
-    }
-
-    const IGNORE: Disposition = Disposition {
-        action: Action::Ignore,
-        flags: 0,
-        mask: 0,
-    };
-
-    /// Feeds (old, new, foreign) steps on one signal and tells what each meant.
-    fn run(signal: Signal, steps: &[(Disposition, Disposition, bool)]) -> Vec<(Turn, usize)> {
-        let (mut takeovers, mut next) = (Takeovers::default(), 0);
-        steps
-            .iter()
-            .map(|(old, new, foreign)| {
-                let (turn, ended) =
-                    takeovers.turn(Instant(5), signal, (old, new), *foreign, &mut next);
-                (turn, ended.len())
-            })
-            .collect()
-    }
-
-    /// `os.system`: taken, and given back by the same code.
-    #[test]
-    fn a_temporary_takeover_ends_when_the_old_disposition_returns() {
-        let steps = [(SERVER, IGNORE, true), (IGNORE, SERVER, true)];
-        assert_eq!(
-            run(Signal::INT, &steps),
-            [(Turn::Begins(0), 0), (Turn::GivesBack, 1)]
-        );
-    }
-
-    /// A takes, B takes from A, B gives back to A, A gives back to the server.
-    #[test]
-    fn a_chain_unwinds_one_by_one() {
-        let (a, b) = (handler(1), handler(2));
-        let steps = [
-            (SERVER, a, true),
-            (a, b, true),
-            (b, a, true),
-            (a, SERVER, true),
-        ];
-        let expected = [
-            (Turn::Begins(0), 0),
-            (Turn::Begins(1), 0),
-            (Turn::GivesBack, 1),
-            (Turn::GivesBack, 1),
-        ];
-        assert_eq!(run(Signal::TERM, &steps), expected);
-    }
-
-    /// B gives back straight to the server: both takeovers are over.
-    #[test]
-    fn a_chain_can_end_at_once() {
-        let (a, b) = (handler(1), handler(2));
-        let steps = [(SERVER, a, true), (a, b, true), (b, SERVER, true)];
-        assert_eq!(run(Signal::TERM, &steps)[2], (Turn::GivesBack, 2));
-    }
-
-    /// The server sets its own handler again: whatever was taken is the server's again.
-    #[test]
-    fn the_server_takes_back() {
-        let steps = [
-            (SERVER, handler(1), true),
-            (handler(1), handler(101), false),
-        ];
-        assert_eq!(run(Signal::TERM, &steps)[1], (Turn::GivesBack, 1));
-    }
-
-    /// `signal` and `siginterrupt` are one doing; ignore to ignore is none.
-    #[test]
-    fn pairs_are_folded_and_repetitions_are_nothing() {
-        let restart = handler(1);
-        let interrupt = Disposition {
-            flags: 0,
-            ..restart
-        };
-        let steps = [(SERVER, restart, true), (restart, interrupt, true)];
-        assert_eq!(
-            run(Signal::TERM, &steps),
-            [(Turn::Begins(0), 0), (Turn::Repeats(0), 0)]
-        );
-        let other_flags = Disposition {
-            flags: 0x1000_0000,
-            ..IGNORE
-        };
-        assert_eq!(
-            run(Signal::PIPE, &[(IGNORE, other_flags, true)]),
-            [(Turn::Nothing, 0)]
-        );
-    }
-
-    /// A process that alternates between ever new handlers costs bounded memory.
-    #[test]
-    fn a_loop_of_handlers_is_bounded() {
-        let (mut takeovers, mut next) = (Takeovers::default(), 0);
-        for address in 10..1000 {
-            let step = (&handler(address), &handler(address + 1));
-            takeovers.turn(Instant(1), Signal::TERM, step, true, &mut next);
-        }
-        assert_eq!(takeovers.running.len(), CHAIN);
-        assert_eq!(
-            takeovers.running[0].id, 0,
-            "the first one knows what the server had set"
-        );
+fn gives_back(ended: Vec<Ended>) -> (Turn, Vec<Ended>) {
+    if ended.is_empty() {
+        (Turn::Nothing, ended)
+    } else {
+        (Turn::GivesBack, ended)
     }
 }
+
+#[cfg(test)]
+mod tests;

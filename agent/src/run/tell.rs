@@ -174,27 +174,16 @@ impl Tell {
                 .metrics
                 .override_seconds(server, *signal, *seconds);
         }
-        for finding in &step.resolved {
+        for news in &step.news {
+            let finding = &news.finding;
             self.shared.store().put(finding);
-            self.finding(finding)?;
-        }
-        if let Some(finding) = &step.found {
-            self.shared.store().put(finding);
-            if step.is_new {
+            if news.is_new {
                 self.shared.metrics.finding(finding);
+            }
+            self.shared.metrics.open(finding);
+            if news.is_told {
                 self.finding(finding)?;
             }
-        }
-        for (finding, is_new) in &step.drifted {
-            self.shared.store().put(finding);
-            if *is_new {
-                self.shared.metrics.finding(finding);
-                self.finding(finding)?;
-            }
-        }
-        let is_news = step.found.is_some() || !step.drifted.is_empty();
-        if is_news || !step.resolved.is_empty() {
-            self.shared.metrics.set_open(engine.book.iter());
         }
         if let Some(server) = &step.server_gone {
             self.shared.metrics.server_gone(server);

@@ -5,20 +5,21 @@
 
 mod families;
 mod labels;
+mod open;
 mod series;
 
-use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus::{IntCounterVec, Result, TextEncoder};
 
-use self::{families::Families, series::Row};
+use self::{families::Families, open::Open};
 pub use self::{
     families::NAMES,
     labels::{EventKind, Stage},
 };
 use crate::{
     event::{Signal, StackResult},
-    policy::{Finding, Origin, Outcome},
+    policy::{Finding, Origin, Outcome, State},
     process::Role,
 };
 
@@ -28,6 +29,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// What the agent counts. Every method can be called from everywhere; none waits.
 pub struct Metrics {
     families: Families,
+    open: Mutex<Open>,
 }
 
 impl Metrics {
@@ -39,6 +41,7 @@ impl Metrics {
     pub fn new() -> Result<Self> {
         Ok(Self {
             families: Families::new()?,
+            open: Mutex::default(),
         })
     }
 
@@ -86,30 +89,19 @@ impl Metrics {
         }
     }
 
-    /// Sets the gauges of open findings from all that are open.
-    pub fn set_open<'a>(&self, open: impl IntoIterator<Item = &'a Finding>) {
-        let mut counts: HashMap<Row, i64> = HashMap::new();
-        for finding in open {
+    /// A finding changed: it counts in the gauges of open findings from when it opens to when it
+    /// ends.
+    pub fn open(&self, finding: &Finding) {
+        let family = &self.families.findings_open;
+        // A map is whole after any panic: an entry is there or is not.
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if finding.state == State::Open {
             let [server, group, application] = whose(finding);
             let severity = finding.severity.name();
             let labels = [server, group, application, &finding.rule, severity];
-            *counts
-                .entry(self.families.findings_open.admit(&labels))
-                .or_default() += 1;
-        }
-        for row in self.families.findings_open.all() {
-            match counts.get(&row) {
-                // A series that falls to 0 shows in a graph that it ended; one that vanishes
-                // does not. Where room runs short, the former is a luxury.
-                None if self.families.findings_open.crowded() => {
-                    self.families.findings_open.remove(&row)
-                }
-                count => {
-                    if let Some(gauge) = self.families.findings_open.get(&row) {
-                        gauge.set(count.copied().unwrap_or_default());
-                    }
-                }
-            }
+            open.open(family, &finding.id, &labels);
+        } else {
+            open.end(family, &finding.id);
         }
     }
 

@@ -7,7 +7,10 @@ use crate::{
     event::Frame,
     policy::{
         Finding, Origin, Outcome, Severity, State,
-        finding::{Blame, ChangeRef, DispositionRef, Evidence, NativeFrame, TraceLine, WorkerRef},
+        finding::{
+            Blame, ChangeRef, DispositionRef, Evidence, Extent, Lasting, NativeFrame, TraceLine,
+            WorkerRef,
+        },
     },
 };
 
@@ -29,23 +32,54 @@ pub fn finding(finding: &Finding, colour: bool) -> String {
     if finding.count > 1 {
         let _ = write!(end, " ×{}", finding.count);
     }
-    match (finding.state, finding.exposure_seconds) {
-        (State::Resolved, Some(seconds)) => {
-            let _ = write!(end, ", over after {seconds:.3} s");
-        }
-        (State::Resolved, None) => end.push_str(", over"),
-        (State::Open, _) => {}
-    }
+    end.push_str(&history(finding));
     let mut out = body(&finding.time, &grade, &finding.evidence, &end, paint);
     if finding.state == State::Resolved {
         // Its stack and its sentences stood there when it was new.
         out.truncate(out.find('\n').map_or(out.len(), |end| end + 1));
         return out;
     }
+    if let Some(from) = &finding.taken_from {
+        let below = blame(&from.blame).unwrap_or_else(|| "an unknown caller".to_owned());
+        let taken = format!("taken from {below}, finding {}", escape::text(&from.id));
+        line(&mut out, paint, "chain", &taken);
+    }
     for (name, sentence) in [("what", &finding.message), ("mend", &finding.remedy)] {
         if !sentence.is_empty() {
             line(&mut out, paint, name, &escape::text(sentence));
         }
+    }
+    out
+}
+
+/// How far a finding reaches; when it is over, how long it lasted, and whether it was given back.
+fn history(finding: &Finding) -> String {
+    let Extent {
+        workers,
+        of,
+        workers_ever,
+        ..
+    } = finding.extent;
+    if finding.state == State::Open {
+        // Of one that is alone there is nothing to say.
+        return if of > 1 {
+            format!(" in {workers} of {of} workers")
+        } else {
+            String::new()
+        };
+    }
+    let mut out = ", over".to_owned();
+    if let Some(seconds) = finding.exposure_seconds {
+        let _ = write!(out, " after {seconds:.3} s");
+    }
+    let lasting = finding.lasting.map(|lasting| match lasting {
+        Lasting::Temporary => ", temporary",
+        Lasting::Permanent => ", permanent",
+        Lasting::Mixed => ", temporary or permanent",
+    });
+    out.push_str(lasting.unwrap_or_default());
+    if workers_ever > 1 {
+        let _ = write!(out, ", in {workers_ever} workers");
     }
     out
 }
@@ -241,139 +275,4 @@ impl Paint {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        escape::tests::{HOSTILE, is_quiet},
-        policy::sample,
-    };
-
-    #[test]
-    fn a_finding_reads_from_top_to_bottom() {
-        let mut shown = sample::finding();
-        shown.count = 3;
-        assert_eq!(
-            finding(&shown, false),
-            "2026-01-31T12:00:00.000000Z critical SIGTERM mod_wsgi.so → libpython3.11.so.1.0 \
-             apache2 daemon demo pid 42 tid 43 reserved-signal (also restricted-registration) ×3\n  \
-             blame Billing.reload_on_hangup (/srv/app/billing.py:42)\n  \
-             under WSGIRestrictSignal on (default), application demo|/billing, \
-             script /srv/app/billing.wsgi\n  \
-             at signal (/usr/lib/python3.11/signal.py:56)\n  \
-             at Billing.reload_on_hangup (/srv/app/billing.py:42)\n  \
-             what SIGTERM, by which the server stops this worker, was taken.\n  \
-             mend Use mod_wsgi.subscribe_shutdown instead.\n"
-        );
-    }
-
-    #[test]
-    fn a_trace_line_says_what_is_missing() {
-        let mut line = sample::trace_line();
-        let evidence = &mut line.evidence;
-        evidence.change.old.owner = None;
-        evidence.change.old.kind = "default".to_owned();
-        evidence.change.contested = true;
-        evidence.outcome = Outcome::Failed;
-        evidence.worker.ns_pid = Some(7);
-        evidence.worker.process_group = None;
-        evidence.blame = Blame {
-            module: Some("/opt/libjvm.so".to_owned()),
-            ..Blame::default()
-        };
-        evidence.python.frames = vec![Frame {
-            file: "x.py".to_owned(),
-            line: None,
-            function: "f".to_owned(),
-        }];
-        evidence.python.left_out = 2;
-        evidence.python.result = "truncated".to_owned();
-        assert_eq!(
-            trace_line(&line, false),
-            "2026-01-31T12:00:00.000000Z application SIGTERM default → libpython3.11.so.1.0 \
-             (contested) (failed) apache2 daemon pid 42 (7 inside) tid 43\n  \
-             blame /opt/libjvm.so\n  under WSGIRestrictSignal on (default), \
-             application demo|/billing, script /srv/app/billing.wsgi\n  at f (x.py)\n  … 2 outer frames are not shown\n  \
-             stack truncated\n"
-        );
-    }
-
-    fn native(module: &str, symbol: Option<&str>, code: &str, python_inside: usize) -> NativeFrame {
-        NativeFrame {
-            module: module.into(),
-            symbol: symbol.map(Into::into),
-            offset: 0x1f,
-            code: code.to_owned().into(),
-            python_inside,
-        }
-    }
-
-    /// Libraries stand between the Python frames that called them and those that they called.
-    #[test]
-    fn both_stacks_read_as_one() {
-        let mut line = sample::trace_line();
-        line.evidence.native.result = "truncated(copy_ended)".to_owned();
-        line.evidence.native.frames = vec![
-            native("libc.so.6", Some("sigaction"), "c-library", 0),
-            native("libcurl.so.4", Some("multi_perform"), "application", 0),
-            native("libpython3.11.so.1.0", None, "interpreter", 0),
-            native("libevent.so", None, "application", 1),
-            native("mod_wsgi.so", None, "server", 2),
-            native("libpreload.so", None, "application", 2),
-        ];
-        let shown = trace_line(&line, false);
-        let (_, stack) = shown.split_once("billing.wsgi\n").expect("the blame");
-        assert_eq!(
-            stack,
-            "  at libcurl.so.4!multi_perform+0x1f\n  \
-             at signal (/usr/lib/python3.11/signal.py:56)\n  \
-             at libevent.so+0x1f\n  \
-             at Billing.reload_on_hangup (/srv/app/billing.py:42)\n  \
-             at libpreload.so+0x1f\n  \
-             native truncated(copy_ended)\n"
-        );
-    }
-
-    #[test]
-    fn colours_add_nothing_but_colour() {
-        let coloured = finding(&sample::finding(), true);
-        let mut plain = coloured.replace("\u{1b}[0m", "");
-        for style in [DIM, BOLD, RED, YELLOW, CYAN] {
-            plain = plain.replace(&format!("\u{1b}[{style}m"), "");
-        }
-        assert_ne!(coloured, plain);
-        assert_eq!(plain, finding(&sample::finding(), false));
-    }
-
-    #[test]
-    fn no_name_breaks_or_spoofs_a_line() {
-        let mut shown = sample::finding();
-        let hostile = || HOSTILE.to_owned();
-        shown.rule = hostile();
-        shown.also = vec![hostile()];
-        shown.message = hostile();
-        shown.remedy = hostile();
-        shown.time = hostile();
-        let evidence = &mut shown.evidence;
-        evidence.signal.name = hostile();
-        evidence.server.name = hostile();
-        evidence.worker.role = hostile();
-        evidence.worker.process_group = Some(hostile());
-        evidence.change.old.owner = Some(hostile());
-        evidence.change.new.owner = Some(format!("/x/{HOSTILE}"));
-        evidence.change.new.symbol = Some(hostile());
-        evidence.blame.file = Some(hostile());
-        evidence.blame.function = Some(hostile());
-        evidence.blame.module = Some(hostile());
-        evidence.python.result = hostile();
-        evidence.native.result = hostile();
-        evidence.native.frames = vec![native(HOSTILE, Some(HOSTILE), "application", 1)];
-        for frame in &mut evidence.python.frames {
-            frame.file = hostile();
-            frame.function = hostile();
-        }
-        let text = finding(&shown, false);
-        assert!(text.lines().all(is_quiet), "{text:?}");
-        // Head, blame, restriction, three frames, states of the stacks, message, remedy.
-        assert_eq!(text.lines().count(), 10);
-    }
-}
+mod tests;

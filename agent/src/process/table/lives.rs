@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Table {
-    pub(super) fn found(&mut self, key: ProcessKey, found: Found) {
+    pub(super) fn found(&mut self, when: Instant, key: ProcessKey, found: Found) -> Applied {
         if let Some(known) = self.get_mut(key) {
             known.modules = found.modules.clone();
             known.inherited = false;
@@ -24,8 +24,9 @@ impl Table {
                 self.servers.learn(server, &found.server);
             }
             self.update_role(key);
-            return;
+            return Applied::default();
         }
+        let applied = self.reused(when, key);
         let parent = found
             .parent
             .and_then(|parent| self.get(parent))
@@ -54,6 +55,7 @@ impl Table {
             known: Known::default(),
         };
         self.processes.insert(key.pid, process);
+        applied
     }
 
     pub(super) fn forked(
@@ -62,15 +64,20 @@ impl Table {
         parent: ProcessKey,
         child: ProcessKey,
         shares_handlers: bool,
-    ) {
-        let Some(from) = self.get(parent) else { return };
+    ) -> Applied {
+        let Some(from) = self.get(parent) else {
+            return Applied::default();
+        };
         let generation = from.generation;
         if let Some(known) = self.get_mut(child) {
             // A look at it came first, and what a look tells of its birth is the time of the look.
             known.generation = generation;
-            return;
+            return Applied::default();
         }
-        let Some(from) = self.get(parent) else { return };
+        let applied = self.reused(when, child);
+        let Some(from) = self.get(parent) else {
+            return applied;
+        };
         let role = match from.role {
             // The child of a master is a worker, until what it registers says more.
             Role::Master => Role::Embedded,
@@ -84,7 +91,8 @@ impl Table {
             role,
             ns_pid: None,
             found: None,
-            shares_with: shares_handlers.then_some(parent),
+            // One table of handlers, however many processes have it: the first one's.
+            shares_with: shares_handlers.then_some(from.shares_with.unwrap_or(parent)),
             parent: Some(parent),
             takeovers: Takeovers::default(),
             // A daemon's child is of no group, and a worker's interpreters are not the master's.
@@ -96,6 +104,16 @@ impl Table {
             ..from.clone()
         };
         self.processes.insert(child.pid, process);
+        applied
+    }
+
+    /// A new process has this id: the one that had it before is gone, although nothing was heard of
+    /// its end.
+    fn reused(&mut self, when: Instant, key: ProcessKey) -> Applied {
+        match self.processes.get(&key.pid).map(|before| before.key) {
+            Some(before) => self.left(when, before, Ending::Exited),
+            None => Applied::default(),
+        }
     }
 
     /// A process is gone, or runs another program.
@@ -109,6 +127,7 @@ impl Table {
             return Applied::default();
         };
         let ended = process.takeovers.end_all(when, ending);
+        self.bequeath(key);
         if was_master && !served {
             self.promote(key, server);
         }
@@ -123,8 +142,20 @@ impl Table {
         };
         Applied {
             ended,
+            left: Some(key),
             server_gone,
             ..Applied::default()
+        }
+    }
+
+    /// Those that shared the table of handlers of a process that is gone go on to share it.
+    fn bequeath(&mut self, from: ProcessKey) {
+        let mut heir = None;
+        for process in self.processes.values_mut() {
+            if process.shares_with == Some(from) {
+                process.shares_with = heir;
+                heir = heir.or(Some(process.key));
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct Process {
     pub generation: u32,
     /// What is known of its interpreters.
     pub(super) learned: Learned,
-    /// The parent with which it shares one table of handlers.
+    /// The process whose table of handlers it shares.
     pub(super) shares_with: Option<ProcessKey>,
     pub(super) parent: Option<ProcessKey>,
     pub(super) takeovers: Takeovers,
@@ -105,28 +105,42 @@ impl Process {
     /// (`display-name=%{GROUP}` makes it `(wsgi:GROUP)`), or there is one group only.
     #[must_use]
     pub fn process_group(&self, configuration: Option<&Configuration>) -> Option<String> {
+        self.group(configuration).map(str::to_owned)
+    }
+
+    /// The same, borrowed.
+    pub(super) fn group<'a>(&'a self, configuration: Option<&'a Configuration>) -> Option<&'a str> {
         let is_daemon = self.role.is_daemon();
         is_daemon
             .then(|| self.daemon_group(configuration))
             .flatten()
     }
 
+    /// Its running takeovers.
+    #[must_use]
+    pub fn takeovers(&self) -> &Takeovers {
+        &self.takeovers
+    }
+
     /// The process group, if this is a daemon.
-    pub(super) fn daemon_group(&self, configuration: Option<&Configuration>) -> Option<String> {
+    pub(super) fn daemon_group<'a>(
+        &'a self,
+        configuration: Option<&'a Configuration>,
+    ) -> Option<&'a str> {
         let groups = configuration.map_or(&[][..], |configuration| &configuration.daemons);
         let number = self.found.as_ref().and_then(|found| found.daemon);
         let by_socket = number
             .and_then(|number| groups.get(usize::try_from(number).ok()?.checked_sub(1)?))
-            .map(|group| group.name.clone());
+            .map(|group| group.name.as_str());
         let by_count = || match groups {
-            [group] => Some(group.name.clone()),
+            [group] => Some(group.name.as_str()),
             _ => None,
         };
         by_socket.or_else(|| self.title(groups)).or_else(by_count)
     }
 
     /// The group that the title shows, in full.
-    fn title(&self, groups: &[DaemonGroup]) -> Option<String> {
+    fn title<'a>(&'a self, groups: &'a [DaemonGroup]) -> Option<&'a str> {
         let command = self.found.as_ref()?.command.as_str();
         let is_shown = |group: &&DaemonGroup| {
             let shown = group.display_name.as_deref();
@@ -134,10 +148,10 @@ impl Process {
         };
         let mut own = groups.iter().filter(is_shown);
         if let (Some(group), None) = (own.next(), own.next()) {
-            return Some(group.name.clone());
+            return Some(&group.name);
         }
         let group = command.strip_prefix("(wsgi:")?.split_once(')')?.0;
-        (!group.is_empty()).then(|| group.to_owned())
+        (!group.is_empty()).then_some(group)
     }
 
     /// What the configuration calls the process's group: the empty name is embedded mode; `None`

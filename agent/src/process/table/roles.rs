@@ -119,7 +119,7 @@ fn daemon_role(process: &Process, server: &Server) -> Role {
     let name = process.daemon_group(configuration);
     let group = configuration
         .zip(name)
-        .and_then(|(configuration, name)| configuration.daemon(&name));
+        .and_then(|(configuration, name)| configuration.daemon(name));
     if group.is_some_and(|group| group.threads == 0) {
         Role::ServiceScript
     } else {

@@ -107,8 +107,13 @@ impl<F: Family> Series<F> {
         row
     }
 
+    /// Whether there is such a row.
+    pub(super) fn has(&self, row: &Row) -> bool {
+        self.rows().contains(row)
+    }
+
     /// Every row there is.
-    pub(super) fn all(&self) -> Vec<Row> {
+    fn all(&self) -> Vec<Row> {
         self.rows().iter().cloned().collect()
     }
 

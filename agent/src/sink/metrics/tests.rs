@@ -25,7 +25,7 @@ fn busy() -> Metrics {
     metrics.registration("a", None, None, Origin::Server, Outcome::Failed);
     metrics.blocked_attempt("a", Some("demo"), Some("demo|/x"), Signal::INT);
     metrics.finding(&sample::finding());
-    metrics.set_open([&sample::finding()]);
+    metrics.open(&sample::finding());
     metrics.override_seconds("a", Signal::PIPE, 0.02);
     metrics.event(EventKind::Registration);
     metrics.lost(Stage::Ring, 3);
@@ -120,9 +120,17 @@ fn open_findings_fall_to_0() {
     let one = sample::finding();
     let series = "sigblame_findings_open{application=\"demo|/billing\",process_group=\"demo\",\
                   rule=\"reserved-signal\",server=\"apache2\",severity=\"critical\"}";
-    metrics.set_open([&one, &one]);
+    let mut other = one.clone();
+    other.id.push('0');
+    // The same finding may change as often as it likes.
+    for finding in [&one, &other, &one] {
+        metrics.open(finding);
+    }
     assert_eq!(value(&metrics.encode().unwrap(), series), Some(2.0));
-    metrics.set_open([]);
+    for finding in [&mut other.clone(), &mut one.clone(), &mut one.clone()] {
+        finding.state = State::Resolved;
+        metrics.open(finding);
+    }
     assert_eq!(value(&metrics.encode().unwrap(), series), Some(0.0));
 }
 
@@ -147,6 +155,7 @@ fn hostile_names_stay_under_the_cap() {
         let mut finding = sample::finding();
         let name = format!("{number}\n\u{1b}]0;\" }} 1 #{}", "x".repeat(10_000));
         finding.evidence.application.group = Some(name);
+        finding.id = number.to_string();
         finding
     };
     for number in 0..5000 {
@@ -154,7 +163,7 @@ fn hostile_names_stay_under_the_cap() {
         metrics.workers(&format!("server {number}"), Role::Daemon, 1);
     }
     let all: Vec<_> = (0..5000).map(hostile).collect();
-    metrics.set_open(&all);
+    all.iter().for_each(|finding| metrics.open(finding));
     let text = metrics.encode().unwrap();
     let series = |name: &str| text.lines().filter(|l| l.starts_with(name)).count();
     assert_eq!(series("sigblame_findings_total{"), CAP + 1);
@@ -176,7 +185,10 @@ fn hostile_names_stay_under_the_cap() {
         Some(3000.0)
     );
     assert!(text.lines().all(|line| line.len() < 500), "values are cut");
-    metrics.set_open([]);
+    for mut finding in all {
+        finding.state = State::Resolved;
+        metrics.open(&finding);
+    }
     let text = metrics.encode().unwrap();
     let open = text
         .lines()

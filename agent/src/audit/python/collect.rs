@@ -1,0 +1,470 @@
+//! Walks a syntax tree once and notes what names are bound to and what is called when. Pure.
+
+use std::collections::HashMap;
+
+use ruff_python_ast::{
+    Decorator, ExceptHandler, Expr, Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef,
+    StmtIf,
+    visitor::{self, Visitor},
+};
+
+use super::{
+    conditions::{Holds, holds},
+    model::{
+        Binding, Call, Class, ClassId, Context, Function, FunctionId, MODULE, Model, Scope,
+        ScopeId, ScopeKind,
+    },
+};
+
+/// Reads a module. In a program (`__main__.py`) nothing is imported.
+pub(super) fn collect(body: &[Stmt], is_program: bool) -> Model<'_> {
+    let mut collector = Collector {
+        model: Model::default(),
+        scope: MODULE,
+        context: if is_program {
+            Context::Program
+        } else {
+            Context::Module
+        },
+        qualified: String::new(),
+        object: None,
+    };
+    collector.open(None, ScopeKind::Module);
+    collector.visit_body(body);
+    collector.model
+}
+
+struct Collector<'a> {
+    model: Model<'a>,
+    scope: ScopeId,
+    context: Context,
+    /// The qualified name so far, with its dot.
+    qualified: String,
+    /// The name that the object has in the method that is read, and its class.
+    object: Option<(&'a str, ClassId)>,
+}
+
+impl<'a> Collector<'a> {
+    fn open(&mut self, parent: Option<ScopeId>, kind: ScopeKind) -> ScopeId {
+        self.model.scopes.push(Scope {
+            parent,
+            kind,
+            names: HashMap::new(),
+            elsewhere: HashMap::new(),
+        });
+        self.model.scopes.len() - 1
+    }
+
+    fn bind(&mut self, name: &'a str, binding: Binding<'a>) {
+        let scope = self.model.scopes.get(self.scope);
+        let elsewhere = scope.and_then(|scope| scope.elsewhere.get(name).copied());
+        let scope = elsewhere.unwrap_or(self.scope);
+        if let Some(scope) = self.model.scopes.get_mut(scope) {
+            scope.names.entry(name).or_default().push(binding);
+        }
+    }
+
+    /// Binds every name of a target to its part of something.
+    fn target(&mut self, target: &'a Expr, path: &mut Vec<usize>, bound: &Bound<'a>) {
+        match target {
+            Expr::Name(name) => {
+                let binding = bound.binding(self.scope, path);
+                self.bind(name.id.as_str(), binding);
+            }
+            Expr::Attribute(attribute) => {
+                if let (Expr::Name(name), Some((object, class))) =
+                    (attribute.value.as_ref(), self.object)
+                    && name.id.as_str() == object
+                    && let Some(class) = self.model.classes.get_mut(class)
+                {
+                    let attributes = class.attributes.entry(attribute.attr.as_str());
+                    attributes
+                        .or_default()
+                        .push(bound.binding(self.scope, path));
+                }
+                self.visit_expr(&attribute.value);
+            }
+            Expr::Tuple(tuple) => self.targets(&tuple.elts, path, bound),
+            Expr::List(list) => self.targets(&list.elts, path, bound),
+            Expr::Starred(starred) => self.target(&starred.value, path, &Bound::Unknown),
+            other => self.visit_expr(other),
+        }
+    }
+
+    fn targets(&mut self, targets: &'a [Expr], path: &mut Vec<usize>, bound: &Bound<'a>) {
+        for (at, target) in targets.iter().enumerate() {
+            path.push(at);
+            self.target(target, path, bound);
+            path.pop();
+        }
+    }
+
+    fn assign(&mut self, target: &'a Expr, bound: Bound<'a>) {
+        self.target(target, &mut Vec::new(), &bound);
+    }
+
+    fn decorators(&mut self, decorators: &'a [Decorator]) {
+        for decorator in decorators {
+            self.visit_expr(&decorator.expression);
+            self.model
+                .decorators
+                .push((&decorator.expression, self.scope, self.context));
+        }
+    }
+
+    fn new_function(&mut self, name: &str, parameters: Option<&Parameters>) -> FunctionId {
+        let is_method = matches!(
+            self.model.scopes.get(self.scope).map(|scope| scope.kind),
+            Some(ScopeKind::Class(_))
+        );
+        let names = parameters.into_iter().flat_map(|parameters| {
+            let positional = parameters.posonlyargs.iter().chain(&parameters.args);
+            positional.map(|parameter| parameter.parameter.name.to_string())
+        });
+        let in_program = match self.context {
+            Context::Module => false,
+            Context::Program => true,
+            Context::Function(outer) => {
+                let outer = self.model.functions.get(outer);
+                outer.is_some_and(|outer| outer.in_program)
+            }
+        };
+        self.model.functions.push(Function {
+            name: format!("{}{name}", self.qualified),
+            parameters: names.collect(),
+            is_method,
+            in_program,
+        });
+        self.model.functions.len() - 1
+    }
+
+    /// Binds the parameters in the new scope; their defaults are evaluated in the old one.
+    fn parameters(
+        &mut self,
+        function: FunctionId,
+        parameters: &'a Parameters,
+        outer: ScopeId,
+        object: Option<ClassId>,
+    ) {
+        let positional = parameters.posonlyargs.iter().chain(&parameters.args);
+        for (at, parameter) in positional.enumerate() {
+            let name = parameter.parameter.name.as_str();
+            let default = parameter.default.as_deref().map(|value| (value, outer));
+            let binding = match object {
+                Some(class) if at == 0 => {
+                    self.object = Some((name, class));
+                    Binding::Itself(class)
+                }
+                _ => Binding::Parameter(function, at, default),
+            };
+            self.bind(name, binding);
+        }
+        for parameter in &parameters.kwonlyargs {
+            let name = parameter.parameter.name.as_str();
+            let default = parameter.default.as_deref().map(|value| (value, outer));
+            self.bind(name, Binding::Parameter(function, usize::MAX, default));
+        }
+        for rest in [&parameters.vararg, &parameters.kwarg]
+            .into_iter()
+            .flatten()
+        {
+            self.bind(rest.name.as_str(), Binding::Unknown);
+        }
+    }
+
+    fn function(&mut self, def: &'a StmtFunctionDef) {
+        self.decorators(&def.decorator_list);
+        for default in defaults(&def.parameters) {
+            self.visit_expr(default);
+        }
+        let function = self.new_function(def.name.as_str(), Some(&def.parameters));
+        self.bind(def.name.as_str(), Binding::Function(function));
+        let is_static = def.decorator_list.iter().any(|decorator| {
+            matches!(&decorator.expression, Expr::Name(name) if name.id.as_str() == "staticmethod")
+        });
+        if is_static && let Some(function) = self.model.functions.get_mut(function) {
+            function.is_method = false;
+        }
+        let object = match self.model.scopes.get(self.scope).map(|scope| scope.kind) {
+            Some(ScopeKind::Class(class)) if !is_static => Some(class),
+            _ => None,
+        };
+        self.inside(function, Some((&def.parameters, object)), |inner| {
+            inner.qualified.push_str(def.name.as_str());
+            inner.qualified.push_str(".<locals>.");
+            inner.visit_body(&def.body);
+        });
+    }
+
+    /// Reads the inside of a function, and comes back.
+    fn inside(
+        &mut self,
+        function: FunctionId,
+        parameters: Option<(&'a Parameters, Option<ClassId>)>,
+        read: impl FnOnce(&mut Self),
+    ) {
+        let before = (self.scope, self.context, self.object);
+        let length = self.qualified.len();
+        self.scope = self.open(Some(before.0), ScopeKind::Function);
+        self.context = Context::Function(function);
+        if let Some((parameters, object)) = parameters {
+            self.parameters(function, parameters, before.0, object);
+        }
+        read(self);
+        self.qualified.truncate(length);
+        (self.scope, self.context, self.object) = before;
+    }
+
+    fn class(&mut self, def: &'a StmtClassDef) {
+        self.decorators(&def.decorator_list);
+        let mut bases = Vec::new();
+        if let Some(arguments) = &def.arguments {
+            self.visit_arguments(arguments);
+            bases.extend(arguments.args.iter().map(|base| (base, self.scope)));
+        }
+        let id = self.model.classes.len();
+        self.bind(def.name.as_str(), Binding::Class(id));
+        let outer = self.scope;
+        self.scope = self.open(Some(outer), ScopeKind::Class(id));
+        self.model.classes.push(Class {
+            scope: self.scope,
+            bases,
+            attributes: HashMap::new(),
+        });
+        let length = self.qualified.len();
+        self.qualified.push_str(def.name.as_str());
+        self.qualified.push('.');
+        self.visit_body(&def.body);
+        self.qualified.truncate(length);
+        self.scope = outer;
+    }
+
+    /// Each branch is read as what its condition says of it.
+    fn branches(&mut self, statement: &'a StmtIf) {
+        let before = self.context;
+        // What is left for the next branch.
+        let mut rest = Holds::Unknown;
+        let first = (Some(statement.test.as_ref()), &statement.body[..]);
+        let others = statement.elif_else_clauses.iter();
+        let others = others.map(|clause| (clause.test.as_ref(), &clause.body[..]));
+        for (test, body) in std::iter::once(first).chain(others) {
+            let says = test.map_or(Holds::Unknown, holds);
+            if let Some(test) = test {
+                self.visit_expr(test);
+            }
+            if says != Holds::Never && rest != Holds::Never {
+                if says == Holds::InProgram {
+                    self.context = Context::Program;
+                }
+                self.visit_body(body);
+                self.context = before;
+            }
+            if says == Holds::Always {
+                rest = Holds::Never;
+            }
+        }
+    }
+
+    fn comprehension(
+        &mut self,
+        generators: &'a [ruff_python_ast::Comprehension],
+        elements: &[&'a Expr],
+    ) {
+        let outer = self.scope;
+        self.scope = self.open(Some(outer), ScopeKind::Comprehension);
+        for generator in generators {
+            self.visit_expr(&generator.iter);
+            self.assign(&generator.target, Bound::Elements(&generator.iter));
+            for condition in &generator.ifs {
+                self.visit_expr(condition);
+            }
+        }
+        for element in elements {
+            self.visit_expr(element);
+        }
+        self.scope = outer;
+    }
+
+    fn import(&mut self, name: &'a str, offset: ruff_text_size::TextSize) {
+        self.model.imports.push((name, offset, self.context));
+    }
+}
+
+fn defaults(parameters: &Parameters) -> impl Iterator<Item = &Expr> {
+    let positional = parameters.posonlyargs.iter().chain(&parameters.args);
+    positional
+        .chain(&parameters.kwonlyargs)
+        .filter_map(|parameter| parameter.default.as_deref())
+}
+
+/// What a target is bound to.
+enum Bound<'a> {
+    Whole(&'a Expr),
+    Elements(&'a Expr),
+    Unknown,
+}
+
+impl<'a> Bound<'a> {
+    fn binding(&self, scope: ScopeId, path: &[usize]) -> Binding<'a> {
+        match *self {
+            Self::Whole(value) => Binding::Value(value, scope, path.to_vec()),
+            Self::Elements(iterable) => Binding::Element(iterable, scope, path.to_vec()),
+            Self::Unknown => Binding::Unknown,
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for Collector<'a> {
+    fn visit_stmt(&mut self, statement: &'a Stmt) {
+        match statement {
+            Stmt::FunctionDef(def) => self.function(def),
+            Stmt::ClassDef(def) => self.class(def),
+            Stmt::If(branches) => self.branches(branches),
+            Stmt::Import(import) => {
+                for alias in &import.names {
+                    let name = alias.name.as_str();
+                    self.import(name, import.range.start());
+                    match &alias.asname {
+                        Some(new) => self.bind(new.as_str(), Binding::Import(name.to_owned())),
+                        None => {
+                            let first = name.split('.').next().unwrap_or(name);
+                            self.bind(first, Binding::Import(first.to_owned()));
+                        }
+                    }
+                }
+            }
+            Stmt::ImportFrom(import) => {
+                let module = import.module.as_ref().map(|module| module.as_str());
+                // A package's own module of this name is another one.
+                let module = module.filter(|_| import.level == 0);
+                if let Some(module) = module {
+                    self.import(module, import.range.start());
+                }
+                for alias in &import.names {
+                    let name = alias.name.as_str();
+                    if let (Some(module), "*") = (module, name) {
+                        self.model.stars.push(module);
+                        continue;
+                    }
+                    let binding = module.map_or(Binding::Unknown, |module| {
+                        Binding::Import(format!("{module}.{name}"))
+                    });
+                    let new = alias.asname.as_ref().map_or(name, |new| new.as_str());
+                    self.bind(new, binding);
+                }
+            }
+            Stmt::Assign(assign) => {
+                self.visit_expr(&assign.value);
+                for target in &assign.targets {
+                    self.assign(target, Bound::Whole(&assign.value));
+                }
+            }
+            Stmt::AnnAssign(assign) => {
+                if let Some(value) = &assign.value {
+                    self.visit_expr(value);
+                    self.assign(&assign.target, Bound::Whole(value));
+                }
+            }
+            Stmt::AugAssign(assign) => {
+                self.visit_expr(&assign.value);
+                self.assign(&assign.target, Bound::Unknown);
+            }
+            Stmt::For(each) => {
+                self.visit_expr(&each.iter);
+                self.assign(&each.target, Bound::Elements(&each.iter));
+                self.visit_body(&each.body);
+                self.visit_body(&each.orelse);
+            }
+            Stmt::With(with) => {
+                for item in &with.items {
+                    self.visit_expr(&item.context_expr);
+                    if let Some(target) = &item.optional_vars {
+                        self.assign(target, Bound::Unknown);
+                    }
+                }
+                self.visit_body(&with.body);
+            }
+            Stmt::Global(global) => {
+                for name in &global.names {
+                    self.elsewhere(name.as_str(), MODULE);
+                }
+            }
+            Stmt::Nonlocal(nonlocal) => {
+                let parent = self.model.scopes.get(self.scope).and_then(|s| s.parent);
+                for name in &nonlocal.names {
+                    self.elsewhere(name.as_str(), parent.unwrap_or(MODULE));
+                }
+            }
+            other => visitor::walk_stmt(self, other),
+        }
+    }
+
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        match expr {
+            Expr::Call(call) => {
+                self.model.calls.push(Call {
+                    call,
+                    scope: self.scope,
+                    context: self.context,
+                });
+                visitor::walk_expr(self, expr);
+            }
+            Expr::Named(named) => {
+                self.visit_expr(&named.value);
+                self.assign(&named.target, Bound::Whole(&named.value));
+            }
+            Expr::Lambda(lambda) => {
+                let parameters = lambda.parameters.as_deref();
+                for default in parameters.into_iter().flat_map(defaults) {
+                    self.visit_expr(default);
+                }
+                let function = self.new_function("<lambda>", parameters);
+                self.model.lambdas.insert(lambda.range.start(), function);
+                let parameters = parameters.map(|parameters| (parameters, None));
+                self.inside(function, parameters, |inner| inner.visit_expr(&lambda.body));
+            }
+            Expr::ListComp(it) => self.comprehension(&it.generators, &[&it.elt]),
+            Expr::SetComp(it) => self.comprehension(&it.generators, &[&it.elt]),
+            Expr::Generator(it) => self.comprehension(&it.generators, &[&it.elt]),
+            Expr::DictComp(it) => {
+                let key = it.key.as_deref();
+                let elements: Vec<&Expr> = key.into_iter().chain([&*it.value]).collect();
+                self.comprehension(&it.generators, &elements);
+            }
+            other => visitor::walk_expr(self, other),
+        }
+    }
+
+    fn visit_annotation(&mut self, _: &'a Expr) {
+        // It changes nothing, and in most files it is never evaluated.
+    }
+
+    fn visit_except_handler(&mut self, handler: &'a ExceptHandler) {
+        let ExceptHandler::ExceptHandler(inner) = handler;
+        if let Some(name) = &inner.name {
+            self.bind(name.as_str(), Binding::Unknown);
+        }
+        visitor::walk_except_handler(self, handler);
+    }
+
+    fn visit_pattern(&mut self, pattern: &'a Pattern) {
+        let name = match pattern {
+            Pattern::MatchAs(it) => it.name.as_ref(),
+            Pattern::MatchStar(it) => it.name.as_ref(),
+            Pattern::MatchMapping(it) => it.rest.as_ref(),
+            _ => None,
+        };
+        if let Some(name) = name {
+            self.bind(name.as_str(), Binding::Unknown);
+        }
+        visitor::walk_pattern(self, pattern);
+    }
+}
+
+impl<'a> Collector<'a> {
+    fn elsewhere(&mut self, name: &'a str, scope: ScopeId) {
+        if let Some(here) = self.model.scopes.get_mut(self.scope) {
+            here.elsewhere.insert(name, scope);
+        }
+    }
+}

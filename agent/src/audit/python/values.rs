@@ -1,0 +1,421 @@
+//! What an expression may stand for, as far as one file tells. Pure.
+
+use std::cell::Cell;
+
+use ruff_python_ast::{Expr, ExprCall, ExprDict, Number};
+use ruff_text_size::Ranged as _;
+
+use super::model::{Binding, ClassId, FunctionId, MODULE, Model, ScopeId, ScopeKind};
+
+/// Steps of one question, so that values that name one another end.
+const FUEL: u32 = 500;
+/// Steps of all questions about a file, beside one for each byte of it: real ones take fewer.
+const FUEL_OF_FILE: u32 = 100_000;
+/// Steps within steps.
+const DEPTH_MAX: u32 = 32;
+/// Values of one expression.
+const VALUES_MAX: usize = 64;
+
+/// The dotted name that stands for a C library that was loaded (`ctypes`, `cffi`).
+pub(super) const LIBRARY: &str = "ctypes library";
+
+/// What an expression may be.
+#[derive(Clone, Debug)]
+pub(super) enum Value<'a> {
+    /// A module's or something of it, by its dotted name.
+    Path(String),
+    /// An attribute of an object that nobody knows.
+    Method(String),
+    Function(FunctionId),
+    Class(ClassId),
+    Instance(ClassId),
+    Number(u64),
+    Text(&'a str),
+    /// The elements of a tuple, a list or a set.
+    Items(&'a [Expr], ScopeId),
+    Dict(&'a ExprDict, ScopeId),
+    /// Keys and values of a dictionary.
+    Pairs(&'a ExprDict, ScopeId),
+    Unknown,
+}
+
+/// Answers questions about one module.
+pub(super) struct Evaluator<'m, 'a> {
+    model: &'m Model<'a>,
+    fuel: Cell<u32>,
+    left: Cell<u32>,
+    depth: Cell<u32>,
+}
+
+impl<'m, 'a> Evaluator<'m, 'a> {
+    pub(super) fn new(model: &'m Model<'a>, size: u32) -> Self {
+        Self {
+            model,
+            fuel: Cell::new(0),
+            left: Cell::new(FUEL_OF_FILE.saturating_add(size)),
+            depth: Cell::new(0),
+        }
+    }
+
+    /// Everything that an expression may be, where it stands.
+    pub(super) fn values(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
+        self.fuel.set(FUEL.min(self.left.get()));
+        self.depth.set(0);
+        self.eval(expr, scope)
+    }
+
+    /// The elements that an iterable may have.
+    pub(super) fn elements(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
+        self.fuel.set(FUEL.min(self.left.get()));
+        self.depth.set(0);
+        self.element(expr, scope, &[])
+    }
+
+    /// Whether nothing more is answered: the file is too complicated.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.left.get() == 0
+    }
+
+    fn eval(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
+        let fuel = self.fuel.get();
+        let depth = self.depth.get();
+        if fuel == 0 || depth >= DEPTH_MAX {
+            return vec![Value::Unknown];
+        }
+        self.fuel.set(fuel - 1);
+        self.left.set(self.left.get().saturating_sub(1));
+        self.depth.set(depth + 1);
+        let mut values = self.step(expr, scope);
+        self.depth.set(depth);
+        values.truncate(VALUES_MAX);
+        values
+    }
+
+    fn step(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
+        match expr {
+            Expr::Name(name) => self.name(name.id.as_str(), scope),
+            Expr::Attribute(attribute) => {
+                let objects = self.eval(&attribute.value, scope);
+                let name = attribute.attr.as_str();
+                let values = objects
+                    .iter()
+                    .flat_map(|object| self.attribute(object, name));
+                values.collect()
+            }
+            Expr::Call(call) => self.call(call, scope),
+            Expr::NumberLiteral(number) => vec![match &number.value {
+                Number::Int(int) => int.as_u64().map_or(Value::Unknown, Value::Number),
+                _ => Value::Unknown,
+            }],
+            Expr::StringLiteral(text) => vec![Value::Text(text.value.to_str())],
+            Expr::Tuple(tuple) => vec![Value::Items(&tuple.elts, scope)],
+            Expr::List(list) => vec![Value::Items(&list.elts, scope)],
+            Expr::Set(set) => vec![Value::Items(&set.elts, scope)],
+            Expr::Dict(dict) => vec![Value::Dict(dict, scope)],
+            Expr::If(choice) => {
+                let mut values = self.eval(&choice.body, scope);
+                values.extend(self.eval(&choice.orelse, scope));
+                values
+            }
+            Expr::BoolOp(operation) => {
+                let values = operation.values.iter();
+                values.flat_map(|value| self.eval(value, scope)).collect()
+            }
+            Expr::Named(named) => self.eval(&named.value, scope),
+            Expr::Subscript(subscript) => self.subscript(subscript, scope),
+            Expr::Lambda(lambda) => {
+                let function = self.model.lambdas.get(&lambda.range().start());
+                vec![function.map_or(Value::Unknown, |id| Value::Function(*id))]
+            }
+            _ => vec![Value::Unknown],
+        }
+    }
+
+    /// `signal.Signals["SIGTERM"]`, `cdll["libc.so.6"]`.
+    fn subscript(
+        &self,
+        subscript: &'a ruff_python_ast::ExprSubscript,
+        scope: ScopeId,
+    ) -> Vec<Value<'a>> {
+        let mut values = Vec::new();
+        for object in self.eval(&subscript.value, scope) {
+            match object {
+                Value::Path(path) if path == "signal.Signals" => {
+                    for name in self.eval(&subscript.slice, scope) {
+                        values.push(match name {
+                            Value::Text(name) => Value::Path(format!("signal.{name}")),
+                            _ => Value::Unknown,
+                        });
+                    }
+                }
+                Value::Path(path) if path == "ctypes.cdll" => {
+                    values.push(Value::Path(LIBRARY.to_owned()));
+                }
+                _ => values.push(Value::Unknown),
+            }
+        }
+        values
+    }
+
+    fn name(&self, name: &str, scope: ScopeId) -> Vec<Value<'a>> {
+        let mut at = Some(scope);
+        while let Some(id) = at
+            && let Some(here) = self.model.scopes.get(id)
+        {
+            // Functions do not see the names of the class around them.
+            let is_seen = id == scope || !matches!(here.kind, ScopeKind::Class(_));
+            if let Some(other) = here.elsewhere.get(name)
+                && *other != id
+            {
+                at = Some(*other);
+                continue;
+            }
+            if is_seen && let Some(bindings) = here.names.get(name) {
+                return self.bindings(bindings);
+            }
+            at = if id == MODULE { None } else { here.parent };
+        }
+        let stars = self.model.stars.iter();
+        let mut values: Vec<_> = stars
+            .map(|module| Value::Path(format!("{module}.{name}")))
+            .collect();
+        if values.is_empty() {
+            // A builtin, if it is anything.
+            values.push(Value::Path(name.to_owned()));
+        }
+        values
+    }
+
+    fn bindings(&self, bindings: &[Binding<'a>]) -> Vec<Value<'a>> {
+        let mut values = Vec::new();
+        for binding in bindings {
+            if values.len() > VALUES_MAX {
+                break;
+            }
+            self.binding(binding, &mut values);
+        }
+        values
+    }
+
+    fn binding(&self, binding: &Binding<'a>, values: &mut Vec<Value<'a>>) {
+        match binding {
+            Binding::Import(path) => values.push(Value::Path(path.clone())),
+            Binding::Value(expr, scope, path) => {
+                for value in self.eval(expr, *scope) {
+                    self.part(value, path, values);
+                }
+            }
+            Binding::Element(iterable, scope, path) => {
+                values.extend(self.element(iterable, *scope, path));
+            }
+            Binding::Function(id) => values.push(Value::Function(*id)),
+            Binding::Class(id) => values.push(Value::Class(*id)),
+            Binding::Itself(id) => values.push(Value::Instance(*id)),
+            Binding::Parameter(function, at, default) => {
+                if let Some((default, scope)) = default {
+                    values.extend(self.eval(default, *scope));
+                }
+                self.arguments(*function, *at, values);
+                values.push(Value::Unknown);
+            }
+            Binding::Unknown => values.push(Value::Unknown),
+        }
+    }
+
+    /// What the calls that are known give for a parameter.
+    fn arguments(&self, function: FunctionId, at: usize, values: &mut Vec<Value<'a>>) {
+        let Some(known) = self.model.functions.get(function) else {
+            return;
+        };
+        let name = known.parameters.get(at);
+        let callers = self.model.callers.get(&function);
+        for caller in callers.into_iter().flatten().take(16) {
+            let Some(caller) = self.model.calls.get(*caller) else {
+                continue;
+            };
+            let arguments = &caller.call.arguments;
+            let place = at.checked_sub(usize::from(known.is_method));
+            let by_place = place.and_then(|place| arguments.args.get(place));
+            let by_name = name.and_then(|name| {
+                let is_it = |keyword: &&ruff_python_ast::Keyword| {
+                    keyword.arg.as_ref().is_some_and(|arg| arg.as_str() == name)
+                };
+                Some(&arguments.keywords.iter().find(is_it)?.value)
+            });
+            if let Some(argument) = by_place.or(by_name) {
+                values.extend(self.eval(argument, caller.scope));
+            }
+        }
+    }
+
+    /// A part of a value: positions in tuples within tuples.
+    fn part(&self, value: Value<'a>, path: &[usize], values: &mut Vec<Value<'a>>) {
+        let [first, rest @ ..] = path else {
+            values.push(value);
+            return;
+        };
+        match value {
+            Value::Items(items, scope) => match items.get(*first) {
+                Some(item) => {
+                    for value in self.eval(item, scope) {
+                        self.part(value, rest, values);
+                    }
+                }
+                None => values.push(Value::Unknown),
+            },
+            _ => values.push(Value::Unknown),
+        }
+    }
+
+    /// Each element of an iterable, or a part of each.
+    fn element(&self, iterable: &'a Expr, scope: ScopeId, path: &[usize]) -> Vec<Value<'a>> {
+        let mut values = Vec::new();
+        for iterable in self.eval(iterable, scope) {
+            match iterable {
+                Value::Items(items, scope) => {
+                    for item in items.iter().take(VALUES_MAX) {
+                        for value in self.eval(item, scope) {
+                            self.part(value, path, &mut values);
+                        }
+                    }
+                }
+                Value::Dict(dict, scope) => {
+                    for key in dict.items.iter().take(VALUES_MAX) {
+                        if let Some(key) = &key.key {
+                            for value in self.eval(key, scope) {
+                                self.part(value, path, &mut values);
+                            }
+                        }
+                    }
+                }
+                Value::Pairs(dict, scope) => {
+                    for item in dict.items.iter().take(VALUES_MAX) {
+                        let side = match path.first() {
+                            Some(0) => item.key.as_ref(),
+                            Some(1) => Some(&item.value),
+                            _ => None,
+                        };
+                        let rest = path.get(1..).unwrap_or_default();
+                        for value in side.into_iter().flat_map(|side| self.eval(side, scope)) {
+                            self.part(value, rest, &mut values);
+                        }
+                    }
+                }
+                _ => values.push(Value::Unknown),
+            }
+        }
+        values
+    }
+
+    fn attribute(&self, object: &Value<'a>, name: &str) -> Vec<Value<'a>> {
+        match object {
+            Value::Path(path) => vec![Value::Path(format!("{path}.{name}"))],
+            Value::Instance(class) | Value::Class(class) => {
+                let found = self.member(*class, name, 0);
+                if found.is_empty() {
+                    vec![Value::Method(name.to_owned())]
+                } else {
+                    found
+                }
+            }
+            _ => vec![Value::Method(name.to_owned())],
+        }
+    }
+
+    /// What a class or one of its bases in this file says of a name.
+    pub(super) fn member(&self, class: ClassId, name: &str, level: u32) -> Vec<Value<'a>> {
+        let Some(known) = self.model.classes.get(class) else {
+            return Vec::new();
+        };
+        let mut values = Vec::new();
+        if let Some(bindings) = known.attributes.get(name) {
+            values.extend(self.bindings(bindings));
+        }
+        let scope = self.model.scopes.get(known.scope);
+        if let Some(bindings) = scope.and_then(|scope| scope.names.get(name)) {
+            values.extend(self.bindings(bindings));
+        }
+        if values.is_empty() && level < 8 {
+            for (base, scope) in known.bases.iter().take(8) {
+                for base in self.eval(base, *scope) {
+                    if let Value::Class(base) = base
+                        && base != class
+                    {
+                        values.extend(self.member(base, name, level + 1));
+                    }
+                }
+            }
+        }
+        values
+    }
+
+    fn call(&self, call: &'a ExprCall, scope: ScopeId) -> Vec<Value<'a>> {
+        let functions = self.eval(&call.func, scope);
+        let values = functions
+            .into_iter()
+            .flat_map(|function| self.result(&function, call, scope));
+        values.collect()
+    }
+
+    /// What a call gives, of the few functions whose results matter.
+    fn result(&self, function: &Value<'a>, call: &'a ExprCall, scope: ScopeId) -> Vec<Value<'a>> {
+        let argument = |at: usize| {
+            let found = call.arguments.args.get(at);
+            found.map_or_else(Vec::new, |argument| self.eval(argument, scope))
+        };
+        let unknown = || vec![Value::Unknown];
+        let path = match function {
+            Value::Class(class) => return vec![Value::Instance(*class)],
+            Value::Path(path) => path.as_str(),
+            Value::Method(name) => name.as_str(),
+            _ => return unknown(),
+        };
+        match path {
+            "ctypes.CDLL"
+            | "ctypes.PyDLL"
+            | "ctypes.cdll.LoadLibrary"
+            | "ctypes.pydll.LoadLibrary" => vec![Value::Path(LIBRARY.to_owned())],
+            "getattr" => {
+                let names = argument(1);
+                let mut values = Vec::new();
+                for object in argument(0) {
+                    for name in &names {
+                        match name {
+                            Value::Text(name) => values.extend(self.attribute(&object, name)),
+                            _ => values.push(Value::Unknown),
+                        }
+                    }
+                }
+                values
+            }
+            "__import__" | "importlib.import_module" if call.arguments.args.len() == 1 => {
+                let name = |value| match value {
+                    Value::Text(name) => Value::Path(name.to_owned()),
+                    _ => Value::Unknown,
+                };
+                argument(0).into_iter().map(name).collect()
+            }
+            "signal.Signals" | "int" | "list" | "tuple" | "set" | "frozenset" | "sorted"
+            | "reversed" | "dict" => argument(0),
+            _ if path == "dlopen" || path.ends_with(".dlopen") => {
+                vec![Value::Path(LIBRARY.to_owned())]
+            }
+            "items" | "keys" | "copy" => self.of_dict(call, path, scope),
+            _ => unknown(),
+        }
+    }
+
+    /// `X.items()` and `X.keys()` of a dictionary that is written in the file.
+    fn of_dict(&self, call: &'a ExprCall, method: &str, scope: ScopeId) -> Vec<Value<'a>> {
+        let Expr::Attribute(attribute) = call.func.as_ref() else {
+            return vec![Value::Unknown];
+        };
+        let objects = self.eval(&attribute.value, scope).into_iter();
+        let view = |object| match (object, method) {
+            (Value::Dict(dict, scope), "items") => Value::Pairs(dict, scope),
+            (dict @ Value::Dict(..), _) => dict,
+            _ => Value::Unknown,
+        };
+        objects.map(view).collect()
+    }
+}

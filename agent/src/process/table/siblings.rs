@@ -1,0 +1,40 @@
+//! Workers of one kind: those of which one may be compared with another. Pure.
+
+use super::{Context, Process, Table};
+use crate::process::{Role, server::ServerId};
+
+/// The workers of one server, role and process group.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Siblings {
+    server: ServerId,
+    role: Role,
+    process_group: Option<String>,
+}
+
+impl Siblings {
+    /// Those of the worker that made a call, itself among them.
+    #[must_use]
+    pub fn of(context: &Context) -> Self {
+        Self {
+            server: context.server.id,
+            role: context.process.role,
+            process_group: context.process_group.clone(),
+        }
+    }
+}
+
+impl Table {
+    /// The living workers of one kind. A process that only shares a worker's handlers is none.
+    pub fn siblings(&self, kind: &Siblings) -> impl Iterator<Item = &Process> {
+        let server = self.servers.get(kind.server);
+        let group = kind.process_group.as_deref();
+        self.processes.values().filter(move |process| {
+            let configuration =
+                || server.and_then(|server| server.configuration(process.generation));
+            process.server == kind.server
+                && process.role == kind.role
+                && process.shares_with.is_none()
+                && process.group(configuration()) == group
+        })
+    }
+}
