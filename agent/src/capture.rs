@@ -20,7 +20,7 @@ pub use self::{
 };
 use crate::{
     event::{Disposition, Event, Instant, NativeStack, Source, What, decode},
-    httpd::Configuration,
+    httpd::{Configuration, Notice},
     policy::{Settings, finding::WallClock, rules::Restriction},
     process::{Found, Modules, ProcessKey},
 };
@@ -73,6 +73,9 @@ pub enum Input {
     Lost(Instant, u64),
     /// A look at `/proc` no longer found the process.
     Gone(Instant, ProcessKey),
+    /// What a server's error log says of a child by its id in the server's namespace, see
+    /// [`What::Reclaimed`].
+    Reclaimed(Instant, ProcessKey, u32, Notice),
     /// A moment for which the engine waited, see [`What::Overdue`].
     Overdue(Instant),
     /// An attempt that the error log told, and its thread.
@@ -84,6 +87,8 @@ pub enum Input {
 /// What of the agent's own configuration is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
+    /// See [`Header::clock`]: it is measured again.
+    pub clock: WallClock,
     /// See [`Header::restrict_signal`].
     pub restrict_signal: Option<Restriction>,
 }
@@ -91,6 +96,7 @@ pub struct Judged {
 impl From<&Settings> for Judged {
     fn from(settings: &Settings) -> Self {
         Self {
+            clock: settings.clock,
             restrict_signal: settings.restriction,
         }
     }
@@ -132,6 +138,9 @@ impl Input {
             What::Lost(records) => Some(Self::Lost(when, *records)),
             What::Exited { .. } => Some(Self::Gone(when, key)),
             What::Overdue => Some(Self::Overdue(when)),
+            What::Reclaimed { ns_pid, notice } => {
+                Some(Self::Reclaimed(when, key, *ns_pid, *notice))
+            }
             What::Attempted(attempt) if attempt.source == Source::ErrorLog => Some(Self::Logged(
                 when,
                 key,
@@ -164,7 +173,7 @@ impl Input {
         }
     }
 
-    fn told(self, header: &Header) -> Result<Told, String> {
+    fn told(self) -> Result<Told, String> {
         let event = |when, process: ProcessKey, what| Event {
             when,
             process,
@@ -179,8 +188,8 @@ impl Input {
         let event = match self {
             Self::Settings(_, judged) => {
                 return Ok(Told::Settings(Settings {
+                    clock: judged.clock,
                     restriction: judged.restrict_signal,
-                    ..header.settings()
                 }));
             }
             Self::Logged(when, key, tid, logged) => Event {
@@ -225,6 +234,9 @@ impl Input {
             Self::Named(when, key, names) => event(when, key, What::Named(names)),
             Self::Lost(when, records) => event(when, ProcessKey::NONE, What::Lost(records)),
             Self::Gone(when, key) => event(when, key, What::Exited { code: 0 }),
+            Self::Reclaimed(when, key, ns_pid, notice) => {
+                event(when, key, What::Reclaimed { ns_pid, notice })
+            }
             Self::Overdue(when) => event(when, ProcessKey::NONE, What::Overdue),
         };
         Ok(Told::Event(Box::new(event)))

@@ -12,8 +12,10 @@ use crate::{
     event::{Instant, decode, testing},
     httpd::{self, error_log},
     native,
+    policy::rules::Restriction,
     process::{facts, sample::Sample},
     python::{debug_offsets, layout, linetable, reading},
+    replay::judge,
 };
 
 fn fixture(path: &str) -> String {
@@ -45,6 +47,32 @@ fn records() {
     engine::run("records", seeds, |bytes| {
         let _ = decode::decode(bytes);
     });
+}
+
+/// A capture is anybody's file: whatever it says, both judgements end and keep to their bounds.
+#[test]
+fn captures() {
+    let text = fixture("captures/demo-event.jsonl");
+    let (header, rest) = text.split_once('\n').expect("a header");
+    let lines: Vec<&str> = rest.lines().collect();
+    let seeds = (lines.chunks(8)).map(|chunk| format!("{header}\n{}\n", chunk.join("\n")));
+    engine::run(
+        "captures",
+        seeds.map(String::into_bytes).collect(),
+        |bytes| {
+            let Ok(reader) = capture::Reader::new(bytes) else {
+                return;
+            };
+            let asked = judge::Asked {
+                restriction: Some(Restriction::Off),
+                ..judge::Asked::default()
+            };
+            let mut judge = judge::Judge::new(reader.header().settings(), asked);
+            for told in reader.map_while(Result::ok) {
+                let _ = judge.hear(told);
+            }
+        },
+    );
 }
 
 /// Files that a process maps: anybody can map anything.

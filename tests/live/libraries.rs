@@ -75,7 +75,7 @@ struct Seen {
 }
 
 /// The packages of these names, or the test is skipped: the answer is `None`.
-fn environment(test: &str, packages: &[&str]) -> Option<Environment> {
+pub(crate) fn environment(test: &str, packages: &[&str]) -> Option<Environment> {
     let environment = Environment::find().unwrap();
     let missing: Vec<&str> = PACKAGES
         .iter()
@@ -97,7 +97,7 @@ fn environment(test: &str, packages: &[&str]) -> Option<Environment> {
 }
 
 /// A server whose Python has the packages, and no application yet.
-fn builder(environment: &Environment) -> Builder {
+pub(crate) fn builder(environment: &Environment) -> Builder {
     let mut installation = Installation::find().unwrap();
     installation.python_home = Some(environment.home().to_path_buf());
     let apps = package_dir().join("apps");

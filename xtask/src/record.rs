@@ -172,6 +172,10 @@ fn is_ours(line: &Value, master: u32, ours: &mut BTreeSet<Key>) -> Option<bool> 
     }
     // `{"found": [when, process, …]}`, and the like.
     let (kind, values) = line.as_object()?.iter().next()?;
+    // Of no process: what the engine waited for, and by what it judged.
+    if matches!(kind.as_str(), "overdue" | "settings") {
+        return Some(true);
+    }
     let key = |value: &Value| Some((value["pid"].as_u64()?, value["start"].as_u64()?));
     let process = key(values.get(1)?)?;
     if kind == "found" {
@@ -247,6 +251,8 @@ mod tests {
             (found(11, parent), true),
             ("{\"gone\":[1,{\"pid\":11,\"start\":25}]}".to_owned(), true),
             ("{\"gone\":[1,{\"pid\":11,\"start\":26}]}".to_owned(), false),
+            ("{\"overdue\":5}".to_owned(), true),
+            ("{\"settings\":[5,{}]}".to_owned(), true),
         ];
         let text = |kept: fn(&bool) -> bool| -> String {
             let lines = lines.iter().filter(|(_, ours)| kept(ours));

@@ -56,8 +56,8 @@ fn a_drift_says_what_is_known_and_no_more() {
     assert_eq!(
         finding.message,
         "SIGTERM stands otherwise than any call that was seen explains: takeover.so!on_term \
-         handles it in embedded worker 200 of apache2, as it did when sigblame looked first; \
-         something else stands in 3 of 3 siblings."
+         handles it in embedded worker 200 of apache2, as it did when sigblame looked first; it \
+         stands in 1 of 4 workers."
     );
 }
 

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::{
     Finding, Restriction, Settings,
     finding::{DispositionRef, DriftRef, Evidence},
-    new_finding, report,
-    rules::{Holds, RULES, Rule},
+    report,
+    rules::{Holds, RULES},
+    takeover_rules,
 };
 use crate::{
     event::{Action, Source},
@@ -30,20 +31,15 @@ pub fn judge(settings: &Settings, drift: &Drift) -> Option<(TakeoverId, Finding)
     let context = &drift.change.context;
     let signal = drift.change.registration.signal?;
     let (restriction, _) = report::in_force(context.restriction.as_ref(), settings.restriction);
-    let by_state = || {
-        RULES.iter().filter(move |rule| match rule.holds {
-            Holds::Takeover(holds) => holds(restriction, &drift.change, signal),
-            _ => false,
-        })
-    };
+    let by_state = || takeover_rules(restriction, &drift.change, signal);
     if drift.seen == Seen::Start && restriction == Restriction::Off && by_state().next().is_none() {
         return None;
     }
-    let own: Option<&Rule> = RULES.iter().find(|rule| matches!(rule.holds, Holds::Drift));
+    let own = RULES.iter().find(|rule| matches!(rule.holds, Holds::Drift));
     let evidence = evidence(drift, settings.restriction)?;
     let message = message(drift, &evidence, own?.sentence);
     let rules = own.into_iter().chain(by_state());
-    let mut finding = new_finding(settings, context.when, takeover, evidence, rules)?;
+    let mut finding = super::finding(settings, context.when, takeover, evidence, rules)?;
     finding.message = message;
     finding.drift = Some(drift_ref(drift));
     Some((takeover, finding))
@@ -113,14 +109,6 @@ fn message(drift: &Drift, evidence: &Evidence, sentence: &str) -> String {
     }
     if drift.lost {
         let _ = write!(message, "; records were lost meanwhile");
-    }
-    let all = drift.differs + drift.agrees;
-    if drift.differs > 0 {
-        let _ = write!(
-            message,
-            "; something else stands in {} of {all} siblings",
-            drift.differs
-        );
     }
     message.push('.');
     message

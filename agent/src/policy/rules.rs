@@ -61,6 +61,8 @@ pub enum Holds {
     Attempt,
     /// For what stands in a worker though nobody was seen to set it.
     Drift,
+    /// For a worker that is there yet although it was asked to go by a signal that was taken.
+    Shutdown,
 }
 
 /// Every rule, the one that says most first.
@@ -148,6 +150,15 @@ pub const RULES: &[Rule] = &[
                  stack. Until then the owner of the handler, or what differs from the worker's \
                  siblings, is the trace to follow.",
         holds: Holds::Drift,
+    },
+    Rule {
+        id: "shutdown-blocked",
+        severity: Severity::Critical,
+        sentence: "was sent to end the worker, which did not go: the signal had been taken",
+        remedy: "Do what the takeover's own finding says (`cause`): as long as the signal is taken, \
+                 each stop and restart waits until httpd kills the worker, and a daemon that is to \
+                 be recycled goes on without its requests.",
+        holds: Holds::Shutdown,
     },
 ];
 

@@ -11,6 +11,7 @@ mod known;
 mod lives;
 mod process;
 mod roles;
+mod shutdowns;
 mod siblings;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use self::{
     family::{Family, FamilyName},
     known::{Teller, Told},
     process::Process,
+    shutdowns::Hang,
     siblings::Siblings,
 };
 use crate::{
@@ -31,6 +33,7 @@ use crate::{
         ProcessKey, Role,
         origin::{self, Origin, Owner, Route},
         server::{Server, ServerId, Servers},
+        shutdown::Shutdowns,
         stack,
         takeover::{Ended, Ending, TakeoverId, Turn},
     },
@@ -63,6 +66,7 @@ pub struct Applied {
 pub struct Table {
     processes: BTreeMap<u32, Process>,
     servers: Servers,
+    shutdowns: Shutdowns,
     next_takeover: TakeoverId,
     /// When an inventory is wanted next.
     due: Option<Instant>,
@@ -117,7 +121,10 @@ impl Table {
                     self.tell_service_scripts(server);
                 }
             }
+            What::Sent(sent) => self.sent(event.when, key, &sent),
+            What::Delivered(delivered) => self.delivered(key, &delivered),
             What::Overdue => self.due = self.due.filter(|due| *due > event.when),
+            What::Reclaimed { .. } => {}
             What::Executed { .. } => return self.left(event.when, key, Ending::Executed),
             What::Exited { .. } => return self.left(event.when, key, Ending::Exited),
             What::Registration(registration) => {

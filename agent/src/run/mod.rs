@@ -19,7 +19,6 @@ mod watch;
 
 use std::{
     collections::HashMap,
-    fs::File,
     future::ready,
     time::{Duration, Instant as Moment},
 };
@@ -33,10 +32,14 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-pub use self::tell::{Output, Tell};
 use self::{
     ask::Questions, budget::Budget, configurations::Configurations, error_logs::ErrorLogs,
     garbled::Garbled, inventory::Inventories, keep::Keep, unwound::Unwound, watch::Watch,
+};
+pub use self::{
+    keep::Bounds,
+    settings::settings,
+    tell::{Output, Tell},
 };
 use crate::{
     capture::Input,
@@ -125,16 +128,6 @@ impl Agent {
         (agent, ring)
     }
 
-    /// Keeps everything that the engine is told, for a replay.
-    ///
-    /// # Errors
-    ///
-    /// Where the header cannot be written.
-    pub fn record(&mut self, file: File) -> Result<()> {
-        self.keep = Keep::begin(file, self.engine.settings())?;
-        Ok(())
-    }
-
     /// Scans, then drains until a signal or `stop` ends it. `load` reads the configuration
     /// again on SIGHUP.
     ///
@@ -161,7 +154,7 @@ impl Agent {
         self.drain(&mut ring)?;
         self.tell.ready();
         info!(servers = self.engine.table.servers().count(), "watching");
-        loop {
+        while !self.keep.is_over() {
             let due = self.watch.due();
             let until = self.configurations.until();
             let is_full = self.configurations.is_full();
@@ -312,6 +305,10 @@ impl Agent {
                 self.look_up_from(event.process, event.when);
             }
             What::Executed { file } => self.watch.executed(event.process, *file),
+            // httpd writes before it kills, and this is the last moment at which that has an addressee.
+            What::Exited { code } if self.engine.is_killed(event.process, *code) => {
+                self.read_error_logs();
+            }
             _ => {}
         }
         self.keep.keep(|| Input::of_record(bytes, &event));
@@ -330,15 +327,7 @@ impl Agent {
         if let Some(kind) = EventKind::of(&event.what) {
             self.tell.event(kind);
         }
-        if let What::Exited { .. } = event.what {
-            self.watch.gone(event.process);
-            self.budget.forget(event.process);
-            self.stacks_budget.forget(event.process);
-            self.groupless.remove(&event.process);
-        }
-        if let What::Exited { .. } | What::Executed { .. } = event.what {
-            self.unwound.forget(event.process);
-        }
+        self.forget(&event);
         let key = event.process;
         let is_found = matches!(event.what, What::Found(_));
         let reloads = matches!(event.what, What::Reloads);
@@ -364,6 +353,7 @@ impl Agent {
         self.exempt_before = exempt;
         self.read_error_logs();
         self.tell.tick(&self.engine, &self.watch);
+        self.keep.tick(self.engine.table.servers().count());
         if let Some((probed, failed)) = self.watch.intercepts() {
             self.tell.intercepts(probed, &failed);
         }
@@ -373,16 +363,5 @@ impl Agent {
         self.inventories.lost(full.saturating_sub(self.full_before));
         self.take_wanted_inventory();
         self.full_before = full;
-    }
-
-    /// All or nothing: a configuration that is wrong changes nothing.
-    fn reload(&mut self, load: &impl Fn() -> Result<Config>) {
-        match load() {
-            Ok(config) => {
-                self.engine.configure(settings::of(&config));
-                info!("configuration read again");
-            }
-            Err(reason) => error!("configuration kept as it was: {reason:#}"),
-        }
     }
 }

@@ -7,6 +7,8 @@
 mod collect;
 mod conditions;
 mod found;
+#[cfg(test)]
+mod hostile_tests;
 mod known;
 mod model;
 mod nesting;

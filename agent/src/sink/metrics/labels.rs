@@ -36,6 +36,8 @@ labels! {
         Exit = "exit",
         /// A registration in a child that an application made.
         Exempt = "exempt",
+        /// A signal was sent to a process, or taken by it.
+        Signal = "signal",
         /// The scan of `/proc` found a process.
         Found = "found",
         /// The inventory brought a process's dispositions.
@@ -68,11 +70,13 @@ impl EventKind {
             What::Found(_) => Some(Self::Found),
             What::Inventory(_) | What::Masks { .. } => Some(Self::Inventory),
             What::Attempted(_) => Some(Self::Attempt),
+            What::Sent(_) | What::Delivered(_) => Some(Self::Signal),
             What::Mapped(_)
             | What::Reloads
             | What::Configured { .. }
             | What::Named(_)
             | What::Lost(_)
+            | What::Reclaimed { .. }
             | What::Overdue => None,
         }
     }
