@@ -76,6 +76,12 @@ pub enum Input {
     Mapped(Instant, ProcessKey, Modules),
     /// What stands on a process's signals.
     Inventory(Instant, ProcessKey, Vec<Disposition>),
+    /// What a process ignores and handles, see [`What::Masks`].
+    Masks(Instant, ProcessKey, u64, u64),
+    /// Functions at handlers' addresses.
+    Named(Instant, ProcessKey, Vec<(u64, Arc<str>)>),
+    /// So many records were lost.
+    Lost(Instant, u64),
     /// A look at `/proc` no longer found the process.
     Gone(Instant, ProcessKey),
     /// What a server's error log says of a child by its id in the server's namespace, see
@@ -150,6 +156,9 @@ impl Input {
             What::Found(found) => Some(Self::Found(when, key, found.clone())),
             What::Mapped(modules) => Some(Self::Mapped(when, key, modules.clone())),
             What::Inventory(all) => Some(Self::Inventory(when, key, all.to_vec())),
+            What::Masks { ignored, caught } => Some(Self::Masks(when, key, *ignored, *caught)),
+            What::Named(names) => Some(Self::Named(when, key, names.clone())),
+            What::Lost(records) => Some(Self::Lost(when, *records)),
             What::Exited { .. } => Some(Self::Gone(when, key)),
             What::Overdue => Some(Self::Overdue(when)),
             What::Reclaimed { ns_pid, notice } => {
@@ -244,6 +253,11 @@ impl Input {
                     .map_err(|_| "an inventory has 64 dispositions")?;
                 event(when, key, What::Inventory(Box::new(all)))
             }
+            Self::Masks(when, key, ignored, caught) => {
+                event(when, key, What::Masks { ignored, caught })
+            }
+            Self::Named(when, key, names) => event(when, key, What::Named(names)),
+            Self::Lost(when, records) => event(when, ProcessKey::NONE, What::Lost(records)),
             Self::Gone(when, key) => event(when, key, What::Exited { code: 0 }),
             Self::Reclaimed(when, key, ns_pid, notice) => {
                 event(when, key, What::Reclaimed { ns_pid, notice })

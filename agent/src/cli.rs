@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 pub use self::captures::{RecordArgs, ReplayArgs};
 use crate::{
     config::{Config, ConfigError, LogFormat, LogLevel},
-    probe::hooks::{REGISTRATION, mechanisms},
+    probe::hooks::{Chosen, INVENTORY, REGISTRATION, mechanisms},
 };
 
 /// A severity that `--fail-on` names was reached.
@@ -54,6 +54,15 @@ pub struct Cli {
         value_parser = PossibleValuesParser::new(mechanisms(REGISTRATION))
     )]
     pub registration_rung: Option<String>,
+    /// Take the inventory by this mechanism (as above)
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        value_name = "MECHANISM",
+        value_parser = PossibleValuesParser::new(mechanisms(INVENTORY))
+    )]
+    pub inventory_rung: Option<String>,
 }
 
 /// What to do.
@@ -275,6 +284,15 @@ impl Cli {
                 ExitCode::SUCCESS
             }
         })
+    }
+
+    /// The mechanisms that were chosen.
+    #[must_use]
+    pub fn chosen(&self) -> Chosen {
+        Chosen {
+            registration: self.registration_rung.clone(),
+            inventory: self.inventory_rung.clone(),
+        }
     }
 }
 

@@ -117,6 +117,7 @@ impl Engine {
             self.book.deadline(),
             self.shutdown_deadline(),
             self.next_end(),
+            self.table.inventory_due(),
         ];
         due.into_iter().flatten().min()
     }
@@ -137,6 +138,7 @@ impl Engine {
             change,
             blocked,
             exempt,
+            drifts,
             ended,
             left,
             unknown,
@@ -152,6 +154,13 @@ impl Engine {
         {
             step.judged = Some(finding.fingerprint.clone());
             self.begin(takeover, change, finding);
+        }
+        for drift in &drifts {
+            if let Some((takeover, finding)) =
+                policy::drift::judge(&self.settings_for(&drift.change.context), drift)
+            {
+                self.begin(takeover, &drift.change, finding);
+            }
         }
         if let Some(blocked) = &blocked {
             self.attempt(blocked, &mut step);
@@ -246,6 +255,12 @@ impl Engine {
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod drift_cases;
+#[cfg(test)]
+mod drift_properties;
+#[cfg(test)]
+mod drift_tests;
 #[cfg(test)]
 mod events;
 #[cfg(test)]

@@ -20,7 +20,7 @@ use sigblame::{
     policy::{Severity, rules::Restriction},
     probe::{
         budget::BUDGETS,
-        hooks::{HookStatus, REGISTRATION},
+        hooks::{Chosen, HookStatus, REGISTRATION},
         load,
     },
     process::scan::Scanner,
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let rung = cli.registration_rung.as_deref();
+    let rung = &cli.chosen();
     let result = match cli.command {
         Command::Run(args) => run(&args, rung),
         Command::Trace(args) => trace(&args, rung),
@@ -86,7 +86,7 @@ fn colour(terminal: bool) -> bool {
     terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-fn run(args: &RunArgs, rung: Option<&str>) -> Result<ExitCode> {
+fn run(args: &RunArgs, rung: &Chosen) -> Result<ExitCode> {
     let config = args.load()?;
     start_log(config.log)?;
     if let Some(directory) = &config.state_dir {
@@ -150,7 +150,7 @@ fn recording(mut agent: Agent, args: &RunArgs) -> Result<Agent> {
     Ok(agent)
 }
 
-fn trace(args: &TraceArgs, rung: Option<&str>) -> Result<ExitCode> {
+fn trace(args: &TraceArgs, rung: &Chosen) -> Result<ExitCode> {
     let config = args.load()?;
     // Only what hinders: what is traced is on standard output.
     start_log(Log {
@@ -174,7 +174,7 @@ fn trace(args: &TraceArgs, rung: Option<&str>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn record(args: &RecordArgs, rung: Option<&str>) -> Result<ExitCode> {
+fn record(args: &RecordArgs, rung: &Chosen) -> Result<ExitCode> {
     let config = args.load()?;
     start_log(Log {
         level: LogLevel::Warn,
@@ -223,7 +223,7 @@ fn show_status(args: &StatusArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn diagnose(args: &DoctorArgs, rung: Option<&str>) -> Result<ExitCode> {
+fn diagnose(args: &DoctorArgs, rung: &Chosen) -> Result<ExitCode> {
     let proc_root = args
         .proc_root
         .clone()

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sigblame::{
     event::{Event, decode},
     probe::{
+        hooks::Chosen,
         load,
         maps::{Controls, Interpreter},
         ring::{Gaps, Ring},
@@ -38,7 +39,7 @@ impl Listener {
         let runtime = builder.enable_all().build().unwrap();
         let probe = {
             let _entered = runtime.enter();
-            load::load(&layout::raw(), None).unwrap_or_else(|error| panic!("{error}"))
+            load::load(&layout::raw(), &Chosen::default()).unwrap_or_else(|error| panic!("{error}"))
         };
         let mut listener = Self {
             ring: probe.ring,

@@ -12,6 +12,7 @@ mod children;
 mod clean;
 mod demo_routes;
 mod doctor;
+mod drift;
 mod error_log;
 mod flood;
 mod intercept;

@@ -251,7 +251,8 @@ fn the_format_is_the_one_that_was_promised() {
     ]);
     assert_eq!(
         written,
-        "{\"sigblame_capture\":4,\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\"}\n\
+        "{\"sigblame_capture\":4,\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\",\
+         \"shutdown_grace_seconds\":2}\n\
          {\"gone\":[1,{\"pid\":7,\"start\":70}]}\n\
          {\"record\":\"ab01\"}\n\
          {\"registration\":[\"ab01\",{\"result\":\"none\",\"frames\":[],\"old_symbol\":\"f\",\
@@ -263,7 +264,8 @@ fn the_format_is_the_one_that_was_promised() {
          {\"logged\":[3,{\"pid\":7,\"start\":70},9,{\"number\":1,\"version\":[3,11],\
          \"result\":\"complete\",\"frames\":[{\"file\":\"/srv/app.py\",\"line\":7,\
          \"function\":\"application\"}]}]}\n\
-         {\"settings\":[4,{\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\"}]}\n"
+         {\"settings\":[4,{\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\",\
+         \"shutdown_grace_seconds\":2}]}\n"
     );
 }
 

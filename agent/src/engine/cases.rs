@@ -1,7 +1,7 @@
 //! Policy cases as one table: events in, findings out, through the real process table.
 
 use super::{
-    Engine,
+    Engine, drift_cases,
     events::{
         CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found,
         on_thread, set,
@@ -250,6 +250,7 @@ fn all() -> impl Iterator<Item = Case> {
     cases()
         .into_iter()
         .chain(restriction_cases::cases())
+        .chain(drift_cases::cases())
         .chain(shutdown_cases::cases())
         .chain(takeover_cases::cases())
 }

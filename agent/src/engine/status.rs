@@ -164,6 +164,9 @@ pub struct Worker {
     pub container: Option<Container>,
     /// The handlers that its applications believe to have and have not: mod_wsgi blocked them.
     pub blocked_attempts: Vec<BlockedStatus>,
+    /// The signals on which something else stands than in most of its siblings (same server, role,
+    /// process group, and configuration at their start), and somebody did that.
+    pub differs: Vec<String>,
     /// Every signal, by its number.
     pub signals: Vec<SignalStatus>,
 }
@@ -194,6 +197,10 @@ pub struct SignalStatus {
     pub symbol: Option<String>,
     /// The flags by name.
     pub flags: Vec<String>,
+    /// RFC 3339: since when, as far as it was seen; null where nobody has looked yet.
+    pub since: Option<String>,
+    /// Who told: `event`, `inventory`, `masks`, or `parent` for what the process was born with.
+    pub seen_by: Option<String>,
     /// The open finding about it.
     pub taken_by: Option<TakenBy>,
 }

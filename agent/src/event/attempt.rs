@@ -37,7 +37,7 @@ pub enum Wanted {
     Unknown,
 }
 
-/// Who told of a blocked attempt.
+/// Who told of a blocked attempt, or of what stands on a signal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     /// The probe, at the call.
@@ -45,6 +45,10 @@ pub enum Source {
     Probe,
     /// The server's error log, afterwards: where the intercept of a mod_wsgi cannot be found.
     ErrorLog,
+    /// The kernel, when it was asked.
+    Inventory,
+    /// `/proc/PID/status`, where the kernel tells no more.
+    Masks,
 }
 
 impl Source {
@@ -54,6 +58,8 @@ impl Source {
         match self {
             Self::Probe => "probe",
             Self::ErrorLog => "error-log",
+            Self::Inventory => "inventory",
+            Self::Masks => "masks",
         }
     }
 }

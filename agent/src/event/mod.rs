@@ -2,6 +2,7 @@
 
 mod attempt;
 pub mod decode;
+mod disposition;
 mod native;
 mod numbers;
 mod signals;
@@ -14,6 +15,7 @@ use probe_abi::miss::Miss;
 use serde::{Deserialize, Serialize};
 
 pub use self::attempt::{Attempt, Source, Wanted};
+pub use self::disposition::{Action, Disposition, FLAGS};
 pub use self::native::{Code, NativeFrame, NativeResult, NativeStack, Reason, StackCopy};
 pub use self::signals::{Delivered, Fate, Sent};
 use crate::{
@@ -91,6 +93,18 @@ pub enum What {
     Mapped(Modules),
     /// The inventory brought every disposition of the process.
     Inventory(Box<Dispositions>),
+    /// `/proc/PID/status` brought what the process ignores and what it handles, bit 0 being signal
+    /// 1: the inventory where the kernel gives no better one.
+    Masks {
+        /// `SigIgn`.
+        ignored: u64,
+        /// `SigCgt`.
+        caught: u64,
+    },
+    /// The functions at these addresses of the process, which are handlers of its signals.
+    Named(Vec<(u64, Arc<str>)>),
+    /// So many records were lost before they could be read. Of no process.
+    Lost(u64),
     /// A signal was sent to the process.
     Sent(Sent),
     /// A thread of the process takes a signal.
@@ -220,69 +234,6 @@ impl fmt::Display for Signal {
             None if self.0 == 64 => f.write_str("SIGRTMAX"),
             None => write!(f, "SIGRTMIN+{}", self.0 - 34),
         }
-    }
-}
-
-/// What is done on a signal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Action {
-    /// `SIG_DFL`.
-    #[default]
-    Default,
-    /// `SIG_IGN`.
-    Ignore,
-    /// A function at this address.
-    Handler(u64),
-}
-
-impl Action {
-    /// From the kernel's `sa_handler`.
-    #[must_use]
-    pub fn from_address(address: u64) -> Self {
-        match address {
-            0 => Self::Default,
-            1 => Self::Ignore,
-            address => Self::Handler(address),
-        }
-    }
-}
-
-/// What is done on a signal, and how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Disposition {
-    /// Default, ignore or handler.
-    pub action: Action,
-    /// `SA_…` flags as the kernel keeps them.
-    pub flags: u64,
-    /// Signals blocked meanwhile, bit 0 being signal 1.
-    pub mask: u64,
-}
-
-/// Flags of `sigaction(2)` that a program can set, with their names (x86_64, aarch64).
-pub const FLAGS: [(u64, &str); 8] = [
-    (0x1, "SA_NOCLDSTOP"),
-    (0x2, "SA_NOCLDWAIT"),
-    (0x4, "SA_SIGINFO"),
-    (0x800, "SA_EXPOSE_TAGBITS"),
-    (0x0800_0000, "SA_ONSTACK"),
-    (0x1000_0000, "SA_RESTART"),
-    (0x4000_0000, "SA_NODEFER"),
-    (0x8000_0000, "SA_RESETHAND"),
-];
-
-impl Disposition {
-    /// The flags a program can set and a rule can speak of; the kernel's own marks left out.
-    #[must_use]
-    pub fn visible_flags(&self) -> u64 {
-        self.flags & FLAGS.iter().fold(0, |all, (bit, _)| all | bit)
-    }
-
-    /// Whether the process behaves alike under both. Flags matter to handlers only.
-    #[must_use]
-    pub fn same_effect(&self, other: &Self) -> bool {
-        self.action == other.action
-            && (!matches!(self.action, Action::Handler(_))
-                || (self.visible_flags() == other.visible_flags() && self.mask == other.mask))
     }
 }
 

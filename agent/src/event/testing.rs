@@ -53,6 +53,9 @@ pub fn encode(stamp: Stamp, event: &Event) -> Option<Vec<u8>> {
         | What::Found(_)
         | What::Mapped(_)
         | What::Inventory(_)
+        | What::Masks { .. }
+        | What::Named(_)
+        | What::Lost(_)
         | What::Overdue => {
             return None;
         }

@@ -133,6 +133,24 @@ impl Binaries {
         (stack, !is_final)
     }
 
+    /// The functions that begin at these addresses of a process.
+    pub fn functions(
+        &mut self,
+        proc_root: &Path,
+        pid: u32,
+        space: &mut Space,
+        addresses: &[u64],
+    ) -> Vec<(u64, Arc<str>)> {
+        self.clock += 1;
+        self.read_until = Some(Moment::now() + READ_TIME);
+        let names = self.names(&Directory::new(proc_root, pid), space, addresses);
+        self.shrink();
+        let begins = |(address, (name, inside))| (inside == 0).then_some((address, name));
+        let mut functions: Vec<_> = names.into_iter().filter_map(begins).collect();
+        functions.sort_unstable();
+        functions
+    }
+
     fn place(&mut self, directory: &Directory, space: &mut Space, address: u64) -> Place {
         let Some(region) = space.at(address).cloned() else {
             return Place::Nothing;

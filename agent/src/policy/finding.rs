@@ -149,7 +149,8 @@ pub struct ThreadRef {
 /// One side of a finding's `change` object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DispositionRef {
-    /// `default`, `ignore` or `handler`; `unknown` where a blocked call's wish could not be read.
+    /// `default`, `ignore` or `handler`; `unknown` where a blocked call's wish could not be read, or
+    /// nobody saw what stood there.
     pub kind: String,
     /// The mapped file that the handler lies in; `[anonymous]` for memory that no file backs.
     pub owner: Option<String>,

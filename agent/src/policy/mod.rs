@@ -1,6 +1,7 @@
 //! So what: whether an observation breaks a rule. Pure.
 
 pub mod book;
+pub mod drift;
 pub mod exceptions;
 pub mod finding;
 pub mod hangs;
@@ -100,7 +101,7 @@ fn takeover_rules(
 ) -> impl Iterator<Item = &'static Rule> {
     RULES.iter().filter(move |rule| match rule.holds {
         Holds::Takeover(holds) => holds(restriction, change, signal),
-        Holds::Attempt | Holds::Shutdown => false,
+        Holds::Attempt | Holds::Drift | Holds::Shutdown => false,
     })
 }
 

@@ -60,6 +60,8 @@ pub enum Holds {
     Takeover(fn(Restriction, &Change, Signal) -> bool),
     /// For each call that mod_wsgi blocked.
     Attempt,
+    /// For what stands in a worker though nobody was seen to set it.
+    Drift,
     /// For a worker that is there yet although it was asked to go by a signal that was taken.
     Shutdown,
 }
@@ -135,6 +137,15 @@ pub const RULES: &[Rule] = &[
         remedy: "Remove the call, or guard it where the application also runs outside of \
                  mod_wsgi; {way}.",
         holds: Holds::Attempt,
+    },
+    Rule {
+        id: "disposition-drift",
+        severity: Severity::Warning,
+        sentence: "stands otherwise than any call that was seen explains",
+        remedy: "Restart the worker while sigblame runs: what takes the signal then is told with its \
+                 stack. Until then the owner of the handler, or what differs from the worker's \
+                 siblings, is the trace to follow.",
+        holds: Holds::Drift,
     },
     Rule {
         id: "shutdown-blocked",

@@ -25,7 +25,7 @@ pub struct Hook {
 /// One way of attaching a hook.
 #[derive(Debug)]
 pub struct Rung {
-    /// `fexit`, `tracepoint`, `raw_tracepoint`, `uprobe`, `iter`.
+    /// `fexit`, `tracepoint`, `raw_tracepoint`, `uprobe`, `iter`, `masks`.
     pub mechanism: &'static str,
     /// The first kernel that has it.
     pub since: &'static str,
@@ -140,13 +140,21 @@ pub const HOOKS: &[Hook] = &[
         emits: "RawSignal",
     },
     Hook {
-        name: "inventory",
+        name: INVENTORY,
         required: false,
-        rungs: &[Rung {
-            mechanism: "iter",
-            since: "5.10",
-            programs: &[("inventory", At::Iterator("task"))],
-        }],
+        rungs: &[
+            Rung {
+                mechanism: "iter",
+                since: "5.10",
+                programs: &[("inventory", At::Iterator("task"))],
+            },
+            // `/proc/PID/status`, which user space reads: no addresses.
+            Rung {
+                mechanism: MASKS,
+                since: "5.10",
+                programs: &[],
+            },
+        ],
         emits: "RawInventory",
     },
 ];
@@ -166,8 +174,35 @@ pub struct HookStatus {
     pub reason: Option<String>,
 }
 
-/// The hook whose rung a developer may choose.
+/// The hook that hears registrations.
 pub const REGISTRATION: &str = "registration";
+/// The hook that is asked what stands on every signal.
+pub const INVENTORY: &str = "inventory";
+/// Its mechanism where the kernel has no better one.
+pub const MASKS: &str = "masks";
+
+/// The mechanisms that a developer chose, where any will not do: each has to be seen at work, and a
+/// kernel takes the best that it has.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    /// Of [`REGISTRATION`].
+    pub registration: Option<String>,
+    /// Of [`INVENTORY`].
+    pub inventory: Option<String>,
+}
+
+impl Chosen {
+    /// The flag by which a rung of a hook is left out, if it is.
+    fn leaves_out(&self, hook: &str, mechanism: &str) -> Option<&'static str> {
+        let (chosen, flag) = match hook {
+            REGISTRATION => (&self.registration, "--registration-rung"),
+            INVENTORY => (&self.inventory, "--inventory-rung"),
+            _ => return None,
+        };
+        let chosen = chosen.as_deref()?;
+        (chosen != mechanism).then_some(flag)
+    }
+}
 
 /// The hook that hears what mod_wsgi's intercept swallows.
 pub const INTERCEPT: &str = "intercept";
@@ -192,17 +227,16 @@ pub fn mechanisms(hook: &str) -> impl Iterator<Item = &'static str> {
     rungs.unwrap_or_default().iter().map(|rung| rung.mechanism)
 }
 
-/// Attaches every hook at its best rung; registrations by `only`, where that is given.
-pub(super) fn attach_all(ebpf: &mut Ebpf, btf: &Btf, only: Option<&str>) -> Vec<HookStatus> {
+/// Attaches every hook at its best rung, or at the one that was chosen.
+pub(super) fn attach_all(ebpf: &mut Ebpf, btf: &Btf, chosen: &Chosen) -> Vec<HookStatus> {
     let mut statuses = Vec::new();
     for hook in HOOKS {
         let mut held = false;
         for rung in hook.rungs {
-            let others = only.filter(|only| *only != rung.mechanism);
             let result = if held {
                 Err("a better rung is in use".to_owned())
-            } else if others.is_some() && hook.name == REGISTRATION {
-                Err("left out by --registration-rung".to_owned())
+            } else if let Some(flag) = chosen.leaves_out(hook.name, rung.mechanism) {
+                Err(format!("left out by {flag}"))
             } else {
                 attach(ebpf, btf, rung)
             };

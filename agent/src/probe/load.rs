@@ -12,7 +12,7 @@ use probe_abi::{kernel::RawKernel, map, python::RawLayout};
 
 use super::{
     btf::Btf as Members,
-    hooks::{self, HookStatus},
+    hooks::{self, Chosen, HookStatus},
     kernel::{self, Helpers},
     maps::Controls,
     ring::Ring,
@@ -81,14 +81,14 @@ pub struct Probe {
     pub kernel: RawKernel,
 }
 
-/// Loads the object, attaches every hook and takes the ring. `rung` is the only mechanism that
-/// registrations may be heard by, for those who test it; else the best that the kernel takes.
+/// Loads the object, attaches every hook and takes the ring. Each hook has the best mechanism that the
+/// kernel takes, or else the one that was chosen.
 ///
 /// # Errors
 ///
 /// [`LoadError`], each of which says what is missing and what to do.
-pub fn load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, LoadError> {
-    let probe = try_load(layouts, rung)?;
+pub fn load(layouts: &[RawLayout], chosen: &Chosen) -> Result<Probe, LoadError> {
+    let probe = try_load(layouts, chosen)?;
     for hook in hooks::HOOKS.iter().filter(|hook| hook.required) {
         let mut rungs = probe.hooks.iter().filter(|status| status.hook == hook.name);
         if !rungs.clone().any(|status| status.attached) {
@@ -107,7 +107,7 @@ pub fn load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, LoadErro
 /// # Errors
 ///
 /// As [`load`], hooks apart.
-pub fn try_load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, LoadError> {
+pub fn try_load(layouts: &[RawLayout], chosen: &Chosen) -> Result<Probe, LoadError> {
     let types = fs::read(BTF).map_err(|error| LoadError::Btf(error.to_string()))?;
     let members = Members::parse(&types).map_err(|error| LoadError::Btf(error.to_string()))?;
     let enter = format_of("syscalls/sys_enter_rt_sigaction")?;
@@ -131,7 +131,7 @@ pub fn try_load(layouts: &[RawLayout], rung: Option<&str>) -> Result<Probe, Load
     let mut ebpf = loader.load(OBJECT).map_err(|error| object_error(&error))?;
     let btf = Btf::from_sys_fs().map_err(|error| LoadError::Btf(error.to_string()))?;
     fill_layouts(&mut ebpf, layouts)?;
-    let hooks = hooks::attach_all(&mut ebpf, &btf, rung);
+    let hooks = hooks::attach_all(&mut ebpf, &btf, chosen);
     let ring = Ring::take(&mut ebpf).map_err(LoadError::Object)?;
     let controls = Controls::take(ebpf, &offsets, layouts).map_err(LoadError::Object)?;
     Ok(Probe {

@@ -76,6 +76,10 @@ impl Directory {
         self.parsed("status", proc::status)
     }
 
+    pub(super) fn masks(&self) -> Result<Option<(u64, u64)>, ScanError> {
+        self.parsed("status", proc::masks)
+    }
+
     /// Empty where the kernel, or the recorded tree, has none.
     pub(super) fn cgroup(&self) -> Result<String, ScanError> {
         Ok(self.text("cgroup", TEXT_MAX)?.unwrap_or_default())

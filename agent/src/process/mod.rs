@@ -19,6 +19,7 @@ pub mod scan;
 pub mod server;
 pub mod shutdown;
 pub mod stack;
+pub mod stance;
 pub mod table;
 pub mod takeover;
 #[cfg(test)]
@@ -28,7 +29,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Dispositions;
+use crate::event::{Dispositions, Instant};
 
 /// A process's identity. Process ids are reused, starts are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,6 +54,12 @@ impl ProcessKey {
             pid,
             start: start_ns / 10_000_000,
         }
+    }
+
+    /// When it was made, to the tick.
+    #[must_use]
+    pub fn born(self) -> Instant {
+        Instant(self.start.saturating_mul(10_000_000))
     }
 }
 

@@ -72,6 +72,19 @@ pub fn status(text: &str) -> Option<Status> {
     Some(Status { tgid, ns_pid, uid })
 }
 
+/// What `/proc/PID/status` tells of signals: those that the process ignores, and those that it
+/// handles, bit 0 being signal 1. `None` of a process that has ended: its masks are empty
+/// (`task_sig` in `fs/proc/array.c`).
+#[must_use]
+pub fn masks(text: &str) -> Option<(u64, u64)> {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    if field("State:")?.trim_start().starts_with(['Z', 'X']) {
+        return None;
+    }
+    let mask = |name: &str| hexadecimal(field(name)?.trim());
+    Some((mask("SigIgn:")?, mask("SigCgt:")?))
+}
+
 /// A file as `/proc/PID/maps` names it.
 ///
 /// On overlay and btrfs file systems this can differ from what `stat(2)` says, and it is the

@@ -115,6 +115,15 @@ impl Scanner {
         self.look_again(pid)
     }
 
+    /// What a process ignores and handles; `None` when it is gone.
+    #[must_use]
+    pub fn masks(&self, key: ProcessKey) -> Option<(u64, u64)> {
+        let directory = self.directory(key.pid);
+        let masks = directory.masks().ok()??;
+        // Its id may have been another's while we read.
+        (directory.stat().ok()??.start == key.start).then_some(masks)
+    }
+
     /// What is mapped in a process of an httpd now, and where its code is; `None` when it is gone,
     /// runs another program or cannot be read.
     pub fn modules(&mut self, key: ProcessKey) -> Option<(Modules, Space)> {

@@ -4,6 +4,10 @@
 //! known by its id and its start), because looks and records of the ring overlap at start.
 
 mod context;
+mod drift;
+mod family;
+mod inventory;
+mod known;
 mod lives;
 mod process;
 mod roles;
@@ -14,6 +18,9 @@ use std::collections::BTreeMap;
 
 pub use self::{
     context::{Blocked, Change, Context},
+    drift::{Drift, Seen},
+    family::{Family, FamilyName},
+    known::{Teller, Told},
     process::Process,
     shutdowns::Hang,
     siblings::Siblings,
@@ -41,6 +48,8 @@ pub struct Applied {
     pub blocked: Option<Box<Blocked>>,
     /// A registration or an attempt of an exempt child.
     pub exempt: bool,
+    /// What stands in a worker though nobody was seen to set it.
+    pub drifts: Vec<Drift>,
     /// Takeovers that ended.
     pub ended: Vec<Ended>,
     /// The process that is gone by it, or runs another program: the event's own, or one of whose
@@ -59,6 +68,10 @@ pub struct Table {
     servers: Servers,
     shutdowns: Shutdowns,
     next_takeover: TakeoverId,
+    /// When an inventory is wanted next.
+    due: Option<Instant>,
+    /// When records were lost last.
+    lost: Option<Instant>,
 }
 
 impl Table {
@@ -75,13 +88,18 @@ impl Table {
                 }
                 self.update_role(key);
             }
-            What::Inventory(dispositions) => {
-                if let Some(process) = self.get_mut(key) {
-                    process.dispositions = dispositions;
-                }
-                self.tell_orphan(key);
-                self.update_role(key);
+            What::Inventory(all) => {
+                return self.inventory(event.when, key, &all, Teller::Inventory);
             }
+            What::Masks { ignored, caught } => {
+                return self.masks(event.when, key, ignored, caught);
+            }
+            What::Named(names) => {
+                if let Some(process) = self.get_mut(key) {
+                    process.known.name(names);
+                }
+            }
+            What::Lost(_) => self.lost = Some(event.when),
             What::Forked {
                 child,
                 shares_handlers,
@@ -105,7 +123,8 @@ impl Table {
             }
             What::Sent(sent) => self.sent(event.when, key, &sent),
             What::Delivered(delivered) => self.delivered(key, &delivered),
-            What::Overdue | What::Reclaimed { .. } => {}
+            What::Overdue => self.due = self.due.filter(|due| *due > event.when),
+            What::Reclaimed { .. } => {}
             What::Executed { .. } => return self.left(event.when, key, Ending::Executed),
             What::Exited { .. } => return self.left(event.when, key, Ending::Exited),
             What::Registration(registration) => {
@@ -214,7 +233,11 @@ impl Table {
         let mut ended = Vec::new();
         let mut turn = Turn::Nothing;
         if let (Some(signal), 0) = (registration.signal, registration.errno) {
-            self.stands(holder, signal, registration.new);
+            let changed = !registration.old.same_effect(&registration.new);
+            self.stands(when, holder, (signal, registration.new, changed));
+            if let Some(process) = self.get_mut(holder) {
+                process.known.folded |= registration.folded > 0;
+            }
             // An interpreter that is linked into mod_wsgi has its handler there, too.
             let server_owned = new_owner.as_ref().is_some_and(Owner::is_server)
                 && origin::route(&registration.python) != Route::SignalSignal;
@@ -317,10 +340,16 @@ impl Table {
     }
 
     /// Notes what stands on a signal, in every process that shares the table of handlers.
-    fn stands(&mut self, holder: ProcessKey, signal: Signal, disposition: Disposition) {
+    fn stands(
+        &mut self,
+        when: Instant,
+        holder: ProcessKey,
+        (signal, disposition, changed): (Signal, Disposition, bool),
+    ) {
         for process in self.processes.values_mut() {
             if process.key == holder || process.shares_with == Some(holder) {
                 process.dispositions[signal.index()] = disposition;
+                process.known.heard(signal, when, changed);
             }
         }
     }

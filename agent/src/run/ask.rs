@@ -59,8 +59,7 @@ impl Agent {
         }
         self.drain(ring)?;
         if questions.inventory.is_none_or(|last| last.elapsed() > AGE) {
-            // Without it, events have told; the scan says why there is none.
-            let _ = self.take_inventory(clock::now());
+            self.take_inventory();
             questions.inventory = Some(Moment::now());
         }
         let snapshot = Arc::new(self.engine.snapshot(clock::now()));

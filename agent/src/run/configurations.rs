@@ -121,6 +121,11 @@ impl Configurations {
             .any(|server| self.is_awaited(*server, now))
     }
 
+    /// Whether calls of a process wait.
+    pub(super) fn keeps(&self, process: ProcessKey) -> bool {
+        self.processes.contains_key(&process)
+    }
+
     fn request(&mut self, server: ServerId, process: ProcessKey, generation: u32) {
         if self.ends {
             return;

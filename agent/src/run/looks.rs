@@ -149,7 +149,7 @@ impl Agent {
     }
 
     /// Reads where code lies in a process. Whether it could.
-    fn look_for_code(&mut self, key: ProcessKey, when: Instant) -> bool {
+    pub(super) fn look_for_code(&mut self, key: ProcessKey, when: Instant) -> bool {
         let Some(modules) = self.read(key, when) else {
             return false;
         };
@@ -160,7 +160,7 @@ impl Agent {
         true
     }
 
-    fn mapped(&mut self, key: ProcessKey, when: Instant, modules: Option<Modules>) {
+    pub(super) fn mapped(&mut self, key: ProcessKey, when: Instant, modules: Option<Modules>) {
         if let Some(modules) = modules {
             self.whole(Event {
                 when,
@@ -195,7 +195,7 @@ impl Agent {
     }
 
     /// Reads what is mapped in a known process now, unless it has cost too much already.
-    fn read(&mut self, key: ProcessKey, when: Instant) -> Option<Modules> {
+    pub(super) fn read(&mut self, key: ProcessKey, when: Instant) -> Option<Modules> {
         self.within_budget(key, |agent| agent.try_read(key, when))
     }
 

@@ -9,6 +9,7 @@ mod clock;
 mod configurations;
 mod error_logs;
 mod garbled;
+mod inventory;
 mod keep;
 mod looks;
 mod settings;
@@ -33,7 +34,7 @@ use tracing::{error, info, warn};
 
 use self::{
     ask::Questions, budget::Budget, configurations::Configurations, error_logs::ErrorLogs,
-    garbled::Garbled, keep::Keep, unwound::Unwound, watch::Watch,
+    garbled::Garbled, inventory::Inventories, keep::Keep, unwound::Unwound, watch::Watch,
 };
 pub use self::{
     keep::Bounds,
@@ -44,7 +45,7 @@ use crate::{
     capture::Input,
     config::Config,
     engine::Engine,
-    event::{Event, Instant, What, decode},
+    event::{Event, What, decode},
     probe::{
         load::Probe,
         ring::{Gaps, Ring},
@@ -75,6 +76,7 @@ pub struct Agent {
     unwound: Unwound,
     configurations: Configurations,
     error_logs: ErrorLogs,
+    inventories: Inventories,
     /// Daemons whose group is not known, and how often they were looked at for it.
     groupless: HashMap<ProcessKey, u8>,
     /// The ring was empty when it was left.
@@ -114,6 +116,7 @@ impl Agent {
             unwound: Unwound::new(&config.proc_root),
             configurations: Configurations::new(&config.proc_root),
             error_logs: ErrorLogs::new(&config.proc_root),
+            inventories: Inventories::new(&hooks),
             groupless: HashMap::new(),
             drained: true,
             backlog: 0,
@@ -169,9 +172,7 @@ impl Agent {
                     self.look_at_candidates();
                 }
                 () = sleep_until(deadline.unwrap_or_else(Moment::now).into()), if deadline.is_some() => {
-                    // What happened until then comes first.
-                    self.drain(&mut ring)?;
-                    self.whole(Event { when: clock::now(), process: ProcessKey::NONE, tid: 0, what: What::Overdue });
+                    self.overdue(&mut ring)?;
                 }
                 // What is left shows in no readiness: that is told once.
                 () = ready(()), if !self.drained && !is_full => self.drain(&mut ring)?,
@@ -243,30 +244,13 @@ impl Agent {
                 self.whole(event);
             }
         }
-        if let Err(reason) = self.take_inventory(now) {
-            warn!(
-                reason,
-                "no inventory: roles are known from later events only"
-            );
-        }
-    }
-
-    /// What stands on every signal of every process, by the kernel.
-    fn take_inventory(&mut self, now: Instant) -> Result<(), String> {
-        for (key, all) in self.watch.inventory()? {
-            self.whole(Event {
-                when: now,
-                process: key,
-                tid: key.pid,
-                what: What::Inventory(all),
-            });
-        }
-        Ok(())
+        self.take_inventory();
     }
 
     /// Reads what is in the ring, for as long as others can wait. Whatever fills it faster than
     /// we read, the agent stops when it is told to, looks at its servers and keeps its gauges.
     fn drain(&mut self, ring: &mut Ring) -> Result<()> {
+        let began = clock::now();
         let mut result = self.resume();
         if self.configurations.is_full() {
             return result;
@@ -280,6 +264,7 @@ impl Agent {
         self.tell.ring(self.backlog);
         if drained {
             self.backlog = 0;
+            self.inventories.heard(began);
         }
         self.drained = drained;
         result
@@ -290,6 +275,7 @@ impl Agent {
         let lost = decode::stamp(bytes).map_or(0, |s| self.gaps.note(s.cpu, s.sequence));
         if lost > 0 {
             self.tell.lost(Stage::Ring, lost);
+            self.inventories.lost(lost);
             self.stale = true;
         }
         if self.waits(bytes) {
@@ -374,6 +360,8 @@ impl Agent {
         // The gap in the numbers shows with the next record, which may be long in coming.
         let full = self.watch.ring_full();
         self.stale |= full > self.full_before;
+        self.inventories.lost(full.saturating_sub(self.full_before));
+        self.take_wanted_inventory();
         self.full_before = full;
     }
 }

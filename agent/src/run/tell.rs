@@ -15,7 +15,7 @@ use crate::{
     escape,
     event::StackResult,
     policy::{Finding, Outcome, finding::TraceLine, rules::Restriction},
-    probe::hooks::{HookStatus, INTERCEPT},
+    probe::hooks::{HookStatus, INTERCEPT, INVENTORY, MASKS},
     process::{
         Role,
         origin::Origin,
@@ -105,6 +105,12 @@ impl Tell {
     pub(super) fn error_logs(&self, is_read: bool, reasons: &[String]) {
         let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
         self.row(INTERCEPT, "error-log", is_read, reason);
+    }
+
+    /// The kernel refuses the inventory, and its masks stand in.
+    pub(super) fn no_addresses(&self, reason: String) {
+        self.row(INVENTORY, "iter", false, Some(reason));
+        self.row(INVENTORY, MASKS, true, None);
     }
 
     /// Changes a row of the hooks.

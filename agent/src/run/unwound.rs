@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant as Moment},
 };
 
@@ -71,5 +72,13 @@ impl Unwound {
             may_read,
         };
         self.binaries.unwind(&self.proc_root, key.pid, space, &want)
+    }
+    /// The functions that begin at these addresses of a process whose mappings are known.
+    pub(super) fn functions(&mut self, key: ProcessKey, addresses: &[u64]) -> Vec<(u64, Arc<str>)> {
+        let Some((space, _)) = self.spaces.get_mut(&key) else {
+            return Vec::new();
+        };
+        self.binaries
+            .functions(&self.proc_root, key.pid, space, addresses)
     }
 }

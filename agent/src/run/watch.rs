@@ -367,6 +367,11 @@ impl Watch {
         self.controls.inventory()
     }
 
+    /// What a process ignores and handles.
+    pub(super) fn masks(&self, key: ProcessKey) -> Option<(u64, u64)> {
+        self.scanner.masks(key)
+    }
+
     /// Records that the ring had no room for, since the start.
     pub(super) fn ring_full(&self) -> u64 {
         let misses = self.misses();

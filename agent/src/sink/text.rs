@@ -237,6 +237,7 @@ fn stack(out: &mut String, paint: Paint, evidence: &Evidence) {
     }
     match python.result.as_str() {
         "complete" => {}
+        "none" if evidence.thread.is_none() => {}
         "none" => line(out, paint, "stack", &"no Python on this thread"),
         other => line(out, paint, "stack", &escape::text(other)),
     }

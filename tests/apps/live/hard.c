@@ -56,6 +56,30 @@ KEPT long hard_reset(int number)
     return set(number, SIG_DFL);
 }
 
+KEPT long hard_ignore(int number)
+{
+    return set(number, SIG_IGN);
+}
+
+/*
+ * Ignores a signal through the 32-bit entry, by signal(2), whose number is 48 there: what traces
+ * rt_sigaction by its system call does not see it.
+ */
+KEPT long hard_32(int number)
+{
+#ifdef __x86_64__
+    long result;
+
+    __asm__ volatile("int $0x80"
+                     : "=a"(result)
+                     : "a"(48L), "b"((long)number), "c"(1L)
+                     : "r8", "r9", "r10", "r11", "memory");
+    return result;
+#else
+    return -1;
+#endif
+}
+
 /* Handler and default in turn, with a rest after every thousand calls. */
 KEPT int hard_loop(int number, int calls, int rest_milliseconds)
 {

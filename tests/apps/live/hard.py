@@ -44,6 +44,17 @@ def reset(recorder, number):
     RELEASING.hard_reset(recorder.here(number, [number]))
 
 
+def ignore(recorder, number):
+    """Ignores a signal."""
+    RELEASING.hard_ignore(recorder.here(number, [number]))
+
+
+def entry32(recorder, number):
+    """Ignores a signal by a 32-bit call; notes what the kernel said to that."""
+    before = RELEASING.hard_32(recorder.here(number, [number]))
+    recorder.note("result: %d" % before)
+
+
 def loop(recorder, number):
     """Fifty thousand calls, in about three seconds."""
     failed = RELEASING.hard_loop(recorder.here(number, [number]), 50000, 60)
@@ -69,7 +80,7 @@ def failing(recorder, number):
 
 
 ROUTES = {function.__name__: function for function in (
-    cdll, pydll, late, busy, reset, loop, contest, failing
+    cdll, pydll, late, busy, reset, ignore, entry32, loop, contest, failing
 )}
 
 

@@ -13,19 +13,6 @@ use crate::{
     },
 };
 
-/// Fewer signals than this are set in no process of an httpd that was looked at: each ignores
-/// SIGPIPE and handles SIGTERM; children of an MPM also handle those that mean a crash
-/// (`ap_fatal_signal_setup` in server/mpm_unix.c, httpd 2.4), daemons SIGINT and SIGUSR1
-/// (`wsgi_start_process`, mod_wsgi 4.x to 6.x).
-const SET_BY_HTTPD: usize = 3;
-
-/// Whether a process's default dispositions were seen, and are not only the value of what was
-/// not: true of what an inventory brought, and of what was inherited from there.
-pub(super) fn is_known(process: &Process) -> bool {
-    let set = |signal: &Signal| process.disposition(*signal).action != Action::Default;
-    Signal::all().filter(set).count() >= SET_BY_HTTPD
-}
-
 /// The restriction in force in a server where no section says otherwise, and where that is
 /// written: see [`crate::policy::finding::ServerRef`].
 pub(super) fn restriction(server: &Server, settings: &Settings) -> (Restriction, String) {
@@ -123,10 +110,10 @@ pub(super) fn code(owner: &Owner) -> &'static str {
 }
 
 /// The kind of what stands on a signal.
-pub(super) fn kind(process: &Process, signal: Signal, known: bool) -> &'static str {
-    match process.disposition(signal).action {
-        Action::Default if known => "default",
-        Action::Default => "unknown",
+pub(super) fn kind(process: &Process, signal: Signal) -> &'static str {
+    match process.standing(signal).action {
+        Action::Default if process.told(signal).is_none() => "unknown",
+        Action::Default => "default",
         Action::Ignore => "ignore",
         Action::Handler(_) => "handler",
     }

@@ -37,6 +37,8 @@ pub(crate) fn plain(signal: Signal, kind: &str) -> SignalStatus {
         code: None,
         symbol: None,
         flags: Vec::new(),
+        since: Some(HOURS_AGO.to_owned()),
+        seen_by: Some("event".to_owned()),
         taken_by: None,
     }
 }
@@ -79,6 +81,7 @@ fn worker(pid: u32, role: &str, term: SignalStatus) -> Worker {
         }],
         container: None,
         blocked_attempts: Vec::new(),
+        differs: Vec::new(),
         signals: signals(term),
     }
 }

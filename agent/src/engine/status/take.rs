@@ -7,7 +7,10 @@ use crate::{
     engine::Engine,
     event::{Instant, Signal},
     policy::{Finding, finding::WallClock, finding::flag_names},
-    process::{ProcessKey, Role, server, table::Process},
+    process::{
+        ProcessKey, Role, origin, server,
+        table::{Family, Process},
+    },
 };
 
 /// Open findings by process id and signal number.
@@ -32,6 +35,16 @@ impl Engine {
             .collect();
         workers.sort_by_key(|process| Reverse((process.key.start, process.key.pid)));
         let labels: HashMap<_, _> = servers.iter().map(|server| (server.id, *server)).collect();
+        let mut members: HashMap<_, Vec<&Process>> = HashMap::new();
+        for worker in &workers {
+            let name = self.table.family_name(worker);
+            members.entry(name).or_default().push(worker);
+        }
+        let families: HashMap<_, _> = members
+            .into_iter()
+            .filter(|(name, _)| name.is_some())
+            .map(|(name, members)| (name, Family::of(&members)))
+            .collect();
         Snapshot {
             time: self.settings().clock.rfc3339(now),
             exceptions: self.exceptions(now),
@@ -42,7 +55,9 @@ impl Engine {
             workers: workers
                 .into_iter()
                 .filter_map(|process| {
-                    Some(self.worker(process, labels.get(&process.server)?, &taken))
+                    let server = labels.get(&process.server)?;
+                    let family = families.get(&self.table.family_name(process));
+                    Some(self.worker(process, server, family, &taken))
                 })
                 .collect(),
         }
@@ -64,12 +79,21 @@ impl Engine {
             problems: facts::problems(server),
             workers: facts::counts(&self.table, server),
             container: master.and_then(|master| facts::container(&self.table, server, master)),
-            signals: master.map_or_else(Vec::new, |master| signals(master, taken)),
+            signals: master.map_or_else(Vec::new, |master| {
+                signals(master, taken, self.settings().clock)
+            }),
         }
     }
 
-    fn worker(&self, process: &Process, server: &server::Server, taken: &Taken<'_>) -> Worker {
+    fn worker(
+        &self,
+        process: &Process,
+        server: &server::Server,
+        family: Option<&Family>,
+        taken: &Taken<'_>,
+    ) -> Worker {
         let configuration = server.configuration(process.generation);
+        let odd = family.into_iter().flat_map(|family| family.odd(process));
         let (restriction, from) = facts::workers_restriction(server, process, self.settings());
         Worker {
             pid: process.key.pid,
@@ -83,7 +107,8 @@ impl Engine {
             applications: facts::applications(server, process),
             container: facts::container(&self.table, server, process),
             blocked_attempts: self.book.attempts(process.key).map(blocked).collect(),
-            signals: signals(process, taken),
+            differs: odd.map(|signal| signal.to_string()).collect(),
+            signals: signals(process, taken, self.settings().clock),
         }
     }
 }
@@ -96,15 +121,14 @@ fn blocked(finding: &Finding) -> BlockedStatus {
 }
 
 fn started(key: ProcessKey, clock: WallClock) -> String {
-    clock.rfc3339(Instant(key.start.saturating_mul(10_000_000)))
+    clock.rfc3339(key.born())
 }
 
-fn signals(process: &Process, taken: &Taken<'_>) -> Vec<SignalStatus> {
-    let known = facts::is_known(process);
+fn signals(process: &Process, taken: &Taken<'_>, clock: WallClock) -> Vec<SignalStatus> {
     Signal::all()
         .map(|signal| {
             let finding = taken.get(&(process.key.pid, signal.number())).copied();
-            status(process, signal, known, finding)
+            status(process, signal, clock, finding)
         })
         .collect()
 }
@@ -112,21 +136,24 @@ fn signals(process: &Process, taken: &Taken<'_>) -> Vec<SignalStatus> {
 fn status(
     process: &Process,
     signal: Signal,
-    known: bool,
+    clock: WallClock,
     finding: Option<&Finding>,
 ) -> SignalStatus {
-    let owner = process.owner(signal);
+    let (stands, told) = (process.standing(signal), process.told(signal));
+    let owner = origin::owner(&process.modules, false, stands.action);
     let mut status = SignalStatus {
         number: signal.number(),
         name: signal.to_string(),
-        kind: facts::kind(process, signal, known).to_owned(),
+        kind: facts::kind(process, signal).to_owned(),
         owner: owner
             .as_ref()
             .and_then(|owner| owner.name())
             .map(str::to_owned),
         code: owner.as_ref().map(|owner| facts::code(owner).to_owned()),
         symbol: None,
-        flags: flag_names(process.disposition(signal).flags),
+        flags: flag_names(stands.flags),
+        since: told.map(|told| clock.rfc3339(told.since)),
+        seen_by: told.map(|told| told.by.name().to_owned()),
         taken_by: finding.map(TakenBy::from),
     };
     // The symbol is the finding's: nothing is read from the process for it. Where another one's

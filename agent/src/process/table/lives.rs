@@ -1,6 +1,6 @@
 //! Births and deaths. Pure.
 
-use super::{Applied, Process, Table};
+use super::{Applied, Process, Table, known::Known};
 use crate::{
     event::Instant,
     process::{
@@ -52,6 +52,7 @@ impl Table {
             serves: false,
             fresh: false,
             inherited: false,
+            known: Known::default(),
         };
         self.processes.insert(key.pid, process);
         applied
@@ -84,6 +85,7 @@ impl Table {
             role if shares_handlers => role,
             _ => Role::Child,
         };
+        let born = child.born();
         let process = Process {
             key: child,
             role,
@@ -98,6 +100,7 @@ impl Table {
             serves: false,
             fresh: false,
             inherited: true,
+            known: from.known.inherited(when, born),
             ..from.clone()
         };
         self.processes.insert(child.pid, process);

@@ -8,9 +8,12 @@ use crate::{
         application::Learned,
         origin::{self, Owner},
         server::ServerId,
+        stance::Stance,
         takeover::Takeovers,
     },
 };
+
+use super::known::{Known, Told};
 
 /// One process.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub struct Process {
     pub(super) fresh: bool,
     /// The modules were those of the parent when it forked, and not read from this process.
     pub(super) inherited: bool,
+    /// How well its dispositions are known.
+    pub(super) known: Known,
 }
 
 impl Process {
@@ -51,6 +56,40 @@ impl Process {
     #[must_use]
     pub fn disposition(&self, signal: Signal) -> &Disposition {
         &self.dispositions[signal.index()]
+    }
+
+    /// What stands on a signal by the kernel's last word, though no event explains it yet.
+    #[must_use]
+    pub fn standing(&self, signal: Signal) -> &Disposition {
+        let suspect = self.known.suspects.get(&signal);
+        suspect.map_or_else(|| self.disposition(signal), |suspect| &suspect.stands)
+    }
+
+    /// Since when that stands there, as far as it was seen, and who told; `None` where nobody has
+    /// looked yet.
+    #[must_use]
+    pub fn told(&self, signal: Signal) -> Option<Told> {
+        let told = self.known.told(signal);
+        match self.known.suspects.get(&signal) {
+            Some(suspect) => Some(Told {
+                since: suspect.first,
+                by: suspect.by,
+            }),
+            None => told,
+        }
+    }
+
+    /// The same by whose it is.
+    #[must_use]
+    pub fn stance(&self, signal: Signal) -> Stance {
+        let action = self.disposition(signal).action;
+        Stance::of(action, self.owner(signal).as_ref())
+    }
+
+    /// Whether it runs Python, and is not a child of one that does.
+    #[must_use]
+    pub fn is_worker(&self) -> bool {
+        self.role.is_daemon() || self.role == Role::Embedded
     }
 
     /// Who owns what stands on a signal; `None` for default and ignore.

@@ -68,12 +68,14 @@ impl EventKind {
             What::Executed { .. } => Some(Self::Exec),
             What::Exited { .. } => Some(Self::Exit),
             What::Found(_) => Some(Self::Found),
-            What::Inventory(_) => Some(Self::Inventory),
+            What::Inventory(_) | What::Masks { .. } => Some(Self::Inventory),
             What::Attempted(_) => Some(Self::Attempt),
             What::Sent(_) | What::Delivered(_) => Some(Self::Signal),
             What::Mapped(_)
             | What::Reloads
             | What::Configured { .. }
+            | What::Named(_)
+            | What::Lost(_)
             | What::Reclaimed { .. }
             | What::Overdue => None,
         }
