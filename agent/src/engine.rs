@@ -1,7 +1,9 @@
 //! One state, one door: events in, what to tell out. Pure; `run` wires it to the world, and a
 //! replay of recorded events drives it without one.
 
+mod shutdowns;
 pub mod status;
+mod suppose;
 
 use crate::{
     event::{Event, Instant, Signal},
@@ -9,6 +11,7 @@ use crate::{
         self, Finding, Origin, Settings, State,
         book::{At, Begun, Book, News},
         finding::{Evidence, TraceLine},
+        hangs::Hangs,
         report,
     },
     process::{
@@ -27,6 +30,12 @@ pub struct Engine {
     settings: Settings,
     /// Attempts that were judged.
     attempts: u64,
+    /// Every open finding about a worker that does not go.
+    hangs: Hangs,
+    /// How long a worker may take to go, in nanoseconds.
+    grace: u64,
+    /// It says what would be under another restriction than was in force, see `suppose`.
+    supposes: bool,
 }
 
 /// What came of one event.
@@ -48,6 +57,10 @@ pub struct Step {
     pub unknown: bool,
     /// Label of a server whose last process has gone.
     pub server_gone: Option<String>,
+    /// The fingerprint of what the call was judged to be.
+    pub judged: Option<String>,
+    /// What else would have come of a call under the supposed restriction.
+    pub supposed: Option<&'static str>,
 }
 
 impl Step {
@@ -80,6 +93,9 @@ impl Engine {
             book: Book::default(),
             settings,
             attempts: 0,
+            hangs: Hangs::default(),
+            grace: shutdowns::GRACE,
+            supposes: false,
         }
     }
 
@@ -97,7 +113,8 @@ impl Engine {
     /// When the engine wants to hear [`What::Overdue`], if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.book.deadline()
+        let due = [self.book.deadline(), self.shutdown_deadline()];
+        due.into_iter().flatten().min()
     }
 
     /// Takes one event in.
@@ -108,6 +125,7 @@ impl Engine {
         if self.book.deadline().is_some_and(|due| due <= when) {
             self.settle(when, &mut step);
         }
+        self.shutdowns(&event, &mut step);
         let Applied {
             change,
             blocked,
@@ -121,12 +139,15 @@ impl Engine {
             self.end(end, &mut step);
         }
         if let Some(change) = &change
-            && let Some((takeover, finding)) = policy::judge(&self.settings, change)
+            && !self.suppose_swallowed(change, &mut step)
+            && let Some((takeover, finding)) =
+                policy::judge(&self.settings_for(&change.context), change)
         {
+            step.judged = Some(finding.fingerprint.clone());
             self.begin(takeover, change, finding);
         }
         if let Some(blocked) = &blocked {
-            self.attempt(blocked);
+            self.attempt(blocked, &mut step);
         }
         if let Some(process) = left {
             self.book.left(process, when);
@@ -163,12 +184,15 @@ impl Engine {
         self.book.open(context.when, begun, finding);
     }
 
-    fn attempt(&mut self, blocked: &Blocked) {
-        let Some(finding) = policy::judge_attempt(&self.settings, blocked, self.attempts) else {
-            return;
-        };
+    fn attempt(&mut self, blocked: &Blocked, step: &mut Step) {
+        let finding = self.judge_attempt(blocked, step);
+        self.enter_attempt(&blocked.context, finding, step);
+    }
+
+    fn enter_attempt(&mut self, context: &Context, finding: Option<Finding>, step: &mut Step) {
+        let Some(finding) = finding else { return };
         self.attempts += 1;
-        let context = &blocked.context;
+        step.judged = Some(finding.fingerprint.clone());
         let (worker, siblings) = (context.process.key, Siblings::of(context));
         self.book.attempt(context.when, worker, siblings, finding);
     }
@@ -224,5 +248,7 @@ mod process_cases;
 mod property_tests;
 #[cfg(test)]
 mod restriction_cases;
+#[cfg(test)]
+mod shutdown_cases;
 #[cfg(test)]
 mod takeover_cases;
