@@ -284,3 +284,19 @@ fn the_message_says_what_became_of_it() {
         "{gone}"
     );
 }
+
+/// Of an application that makes up causes without end, the rest is one finding for each signal.
+#[test]
+fn causes_without_end_are_folded() {
+    let mut engine = engine(Some(Restriction::Off));
+    let mut told = 0;
+    for number in 0..1_000 {
+        let frame = format!("/srv/{number}.py:f");
+        let taken = set(WORKER, Signal::INT, MPM, Action::Ignore, &[&frame]);
+        let back = set(WORKER, Signal::INT, Action::Ignore, MPM, &[&frame]);
+        for event in [taken, back] {
+            told += engine.step(event).told().count();
+        }
+    }
+    assert_eq!(told, 2 * 65);
+}

@@ -25,7 +25,8 @@ use crate::{
 type EntryId = u64;
 
 /// Causes of blocked attempts that are open in one worker. Of an application that makes up more of
-/// them, the rest is counted only: no worker floods those who read findings.
+/// them, the rest is counted only: no worker floods those who read findings. Of takeovers, which are
+/// real, the rest is told by rule and signal alone.
 const CAUSES: usize = 64;
 
 /// The moment of a change, and what it is judged by.
@@ -95,6 +96,10 @@ pub struct Book {
 impl Book {
     /// Enters a takeover: into a new finding, or into the one of the same cause.
     pub fn open(&mut self, when: Instant, begun: Begun, mut finding: Finding) {
+        let known = self.workers.get(&begun.worker).map_or(0, Vec::len);
+        if known >= CAUSES && !self.by_fingerprint.contains_key(&finding.fingerprint) {
+            finding.fingerprint = coarse_fingerprint(&finding);
+        }
         let below = begun.taken_from.and_then(|below| self.finding_of(below));
         // A cause that sets ever new handlers takes them from itself, which is no chain.
         finding.taken_from = below
@@ -253,17 +258,6 @@ impl Book {
         self.pace.deadline()
     }
 
-    /// Changes what a takeover was found to be, while it runs.
-    pub fn amend(&mut self, takeover: TakeoverId, how: impl FnOnce(&mut Finding)) {
-        let Some(id) = self.takeovers.get(&takeover).map(|held| held.entry) else {
-            return;
-        };
-        if let Some(entry) = self.entries.get_mut(&id) {
-            how(&mut entry.finding);
-            self.change(id);
-        }
-    }
-
     /// What a takeover was found to be, while it runs.
     #[must_use]
     pub fn finding_of(&self, takeover: TakeoverId) -> Option<&Finding> {
@@ -301,6 +295,20 @@ impl Book {
         let all = self.entries.values().map(|entry| &entry.finding);
         all.filter(|finding| finding.state == State::Open)
     }
+}
+
+/// Names what all causes of one rule and signal have in common, in one group of workers.
+fn coarse_fingerprint(finding: &Finding) -> String {
+    let evidence = &finding.evidence;
+    let (server, worker) = (&evidence.server, &evidence.worker);
+    let group = worker.process_group.as_deref().unwrap_or(&worker.role);
+    super::fingerprint(&[
+        "",
+        &finding.rule,
+        &evidence.signal.name,
+        &server.name,
+        group,
+    ])
 }
 
 impl From<&Finding> for TakenFrom {

@@ -114,3 +114,85 @@ fn a_loop_of_handlers_is_bounded() {
         "the first one knows what the server had set"
     );
 }
+
+/// Who was displaced from a loop was not given back.
+#[test]
+fn displaced_is_not_restored() {
+    let (mut takeovers, mut next) = (Takeovers::default(), 0);
+    let mut ends = Vec::new();
+    for address in 10..30 {
+        let step = (&handler(address), &handler(address + 1));
+        let (_, ended) = takeovers.turn(Instant(1), Signal::TERM, step, true, &mut next);
+        ends.extend(ended.iter().map(|ended| ended.how));
+    }
+    assert_eq!(ends, [Ending::Displaced; 4]);
+}
+
+/// B gives back to A although C took it in between; `signal(3)` brings other flags along.
+#[test]
+fn a_link_gives_back_over_the_one_above_it() {
+    let (a, b, c) = (handler(1), handler(2), handler(3));
+    let flagless = Disposition { flags: 0, ..a };
+    for back in [a, flagless] {
+        let steps = [
+            (SERVER, a, true),
+            (a, b, true),
+            (b, c, true),
+            (c, back, true),
+        ];
+        assert_eq!(run(Signal::TERM, &steps)[3], (Turn::GivesBack, 2));
+    }
+}
+
+/// SA_RESETHAND: the kernel takes the handler away when it runs; setting itself again is one doing,
+/// and what another finds at its default was given back.
+#[test]
+fn what_the_kernel_took_away_is_no_new_takeover() {
+    let default = Disposition::default();
+    let steps = [(default, handler(1), true), (default, handler(1), true)];
+    let again = [(Turn::Begins(0), 0), (Turn::Repeats(0), 0)];
+    assert_eq!(run(Signal::USR2, &steps), again);
+    let steps = [(default, handler(1), true), (default, handler(2), true)];
+    let other = [(Turn::Begins(0), 0), (Turn::Begins(1), 1)];
+    assert_eq!(run(Signal::USR2, &steps), other);
+}
+
+/// Calls of which nothing was heard: what stands before the next one tells who is left.
+#[test]
+fn what_stands_tells_what_was_lost() {
+    let (a, b, c) = (handler(1), handler(2), handler(3));
+    // B gave back to A unheard, before C came.
+    let steps = [(SERVER, a, true), (a, b, true), (a, c, true)];
+    assert_eq!(run(Signal::TERM, &steps)[2], (Turn::Begins(2), 1));
+    // Both did.
+    let steps = [(SERVER, a, true), (a, b, true), (SERVER, c, true)];
+    assert_eq!(run(Signal::TERM, &steps)[2], (Turn::Begins(2), 2));
+    // What nobody was seen to set tells nothing.
+    let steps = [(SERVER, a, true), (handler(9), c, true)];
+    assert_eq!(run(Signal::TERM, &steps)[1], (Turn::Begins(1), 0));
+}
+
+/// A takeover names the one from which it took the signal.
+#[test]
+fn a_chain_is_linked() {
+    let (mut takeovers, mut next) = (Takeovers::default(), 0);
+    for step in [(&SERVER, &handler(1)), (&handler(1), &handler(2))] {
+        takeovers.turn(Instant(1), Signal::TERM, step, true, &mut next);
+    }
+    assert_eq!(takeovers.taken_from(0), None);
+    assert_eq!(takeovers.taken_from(1), Some(0));
+}
+
+/// Other flags for a handler that nobody took, like Go's SA_ONSTACK, are no takeover.
+#[test]
+fn other_flags_take_nothing() {
+    let steps = [(
+        handler(1),
+        Disposition {
+            flags: 1,
+            ..handler(1)
+        },
+        true,
+    )];
+    assert_eq!(run(Signal::INT, &steps), [(Turn::Nothing, 0)]);
+}
