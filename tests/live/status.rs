@@ -133,7 +133,7 @@ fn status_shows_who_has_each_signal() {
     assert!(!gone.contains(&format!("pid {embedded}, ")), "{gone}");
 }
 
-/// An agent that came late knows no cause, and the owner all the same. In a daemon: a new worker of
+/// An agent that came late knows no call, and the owner all the same. In a daemon: a new worker of
 /// the event MPM takes SIGTERM once more when its threads already serve.
 #[test]
 fn status_shows_what_was_taken_before_the_agent_came() {
@@ -145,13 +145,21 @@ fn status_shows_what_was_taken_before_the_agent_came() {
     let (worker, term) = state.signal(&pid, "SIGTERM");
     assert_eq!(worker["role"], "daemon");
     assert_eq!(term["owner"], LIBRARY);
-    assert_eq!(term["taken_by"], Value::Null);
+    assert_eq!(term["seen_by"], "inventory");
+    // A second look confirms it, and then there is a finding.
+    findings(&agent, &server, "the drifts", |all| all.len() == 2);
+    let state = State::of(&agent, &server);
+    let (_, term) = state.signal(&pid, "SIGTERM");
+    assert_eq!(term["taken_by"]["rule"], "disposition-drift");
+    assert_eq!(term["symbol"], "reports_on_signal");
     let shown = text(&agent, &[]);
-    assert!(
-        shown.contains(&format!("SIGTERM: {LIBRARY}  no open finding")),
-        "{shown}"
-    );
-    assert!(shown.contains("SIGPIPE: default  "), "{shown}");
+    for part in [
+        format!("SIGTERM: {LIBRARY}!reports_on_signal  warning disposition-drift for "),
+        format!("by {LIBRARY}"),
+        "SIGPIPE: default  warning disposition-drift for ".to_owned(),
+    ] {
+        assert!(shown.contains(&part), "{part:?} is in:\n{shown}");
+    }
 }
 
 #[test]

@@ -294,7 +294,7 @@ fn a_long_capture_needs_little_memory() -> Result<()> {
     file.flush()?;
     assert!(fs::metadata(&path)?.len() > 35 << 20);
     // The address space is the bound, in KiB: beyond it the program ends with an error.
-    let script = "ulimit -v 30000; exec \"$2\" replay \"$1\" --restrict-signal off";
+    let script = "ulimit -v 33000; exec \"$2\" replay \"$1\" --restrict-signal off";
     let mut shell = Command::new("sh");
     shell
         .args(["-c", script, "sh"])

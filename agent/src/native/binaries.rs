@@ -24,7 +24,7 @@ use super::{
     vdso,
 };
 use crate::{
-    event::{NativeFrame, NativeStack, Reason, StackCopy},
+    event::{NativeFrame, NativeStack, StackCopy},
     process::{
         directory::Directory,
         elf::Elf,
@@ -347,15 +347,6 @@ fn look_up(
         Some(found)
     };
     look().unwrap_or_else(|| vec![None; addresses.len()])
-}
-
-/// What a stack is that could not be unwound at all.
-#[must_use]
-pub fn failed(reason: Reason) -> NativeStack {
-    NativeStack {
-        result: crate::event::NativeResult::Failed(reason),
-        ..NativeStack::default()
-    }
 }
 
 #[cfg(test)]

@@ -20,9 +20,19 @@ mod vdso;
 #[cfg(test)]
 pub(crate) use self::unwind::tests::{walk_anything, walks};
 pub use self::{
-    binaries::{Binaries, Want, failed},
+    binaries::{Binaries, Want},
     space::Space,
 };
+use crate::event::{NativeResult, NativeStack, Reason};
+
+/// What a stack is that could not be unwound at all.
+#[must_use]
+pub fn failed(reason: Reason) -> NativeStack {
+    NativeStack {
+        result: NativeResult::Failed(reason),
+        ..NativeStack::default()
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Disposition, Instant, Signal};
 
+/// Nanoseconds for which the kernel's answer may be read: what it has is of any moment in that time.
+const READING: u64 = 100_000_000;
 /// Functions of handlers that are remembered of one process; it has 64 signals.
 const SYMBOLS: usize = 256;
 
@@ -92,7 +94,8 @@ impl Known {
     pub(super) fn inherited(&self, when: Instant, born: Instant) -> Self {
         let by_parent = |told: Option<Told>| {
             let is_later = |told: &Told| {
-                matches!(told.by, Teller::Inventory | Teller::Masks) && told.since >= when
+                matches!(told.by, Teller::Inventory | Teller::Masks)
+                    && told.since.0.saturating_add(READING) >= when.0
             };
             told.filter(|told| !is_later(told)).map(|_| Told {
                 since: born,
