@@ -19,9 +19,10 @@ pub use self::{
     reader::{Capture, CaptureError, Reader, Told, read},
 };
 use crate::{
+    config::Exception,
     event::{Disposition, Event, Instant, NativeStack, Source, What, decode},
     httpd::{Configuration, Notice},
-    policy::{Settings, finding::WallClock, rules::Restriction},
+    policy::{GRACE, Settings, finding::WallClock, rules::Restriction},
     process::{Found, Modules, ProcessKey},
 };
 
@@ -47,6 +48,13 @@ pub struct Header {
     /// How many seconds a worker might take to go; null where that is the usual time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shutdown_grace_seconds: Option<u64>,
+    /// The exceptions that were in the configuration; a later reading of it is an [`Input`].
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub exceptions: Arc<[Exception]>,
+}
+
+fn is_none(exceptions: &Arc<[Exception]>) -> bool {
+    exceptions.is_empty()
 }
 
 /// Any other line.
@@ -82,12 +90,18 @@ pub enum Input {
 }
 
 /// What of the agent's own configuration is judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
     /// See [`Header::clock`]: it is measured again.
     pub clock: WallClock,
     /// See [`Header::restrict_signal`].
     pub restrict_signal: Option<Restriction>,
+    /// See [`Header::exceptions`].
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub exceptions: Arc<[Exception]>,
+    /// See [`Header::shutdown_grace_seconds`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown_grace_seconds: Option<u64>,
 }
 
 impl From<&Settings> for Judged {
@@ -95,6 +109,8 @@ impl From<&Settings> for Judged {
         Self {
             clock: settings.clock,
             restrict_signal: settings.restriction,
+            exceptions: Arc::clone(&settings.exceptions),
+            shutdown_grace_seconds: Some(settings.shutdown_grace_seconds),
         }
     }
 }
@@ -107,7 +123,8 @@ impl Header {
             sigblame_capture: FORMAT,
             clock: settings.clock,
             restrict_signal: settings.restriction,
-            shutdown_grace_seconds: None,
+            shutdown_grace_seconds: Some(settings.shutdown_grace_seconds),
+            exceptions: Arc::clone(&settings.exceptions),
         }
     }
 
@@ -117,6 +134,8 @@ impl Header {
         Settings {
             restriction: self.restrict_signal,
             clock: self.clock,
+            exceptions: Arc::clone(&self.exceptions),
+            shutdown_grace_seconds: self.shutdown_grace_seconds.unwrap_or(GRACE),
         }
     }
 }
@@ -185,6 +204,8 @@ impl Input {
                 return Ok(Told::Settings(Settings {
                     clock: judged.clock,
                     restriction: judged.restrict_signal,
+                    exceptions: judged.exceptions,
+                    shutdown_grace_seconds: judged.shutdown_grace_seconds.unwrap_or(GRACE),
                 }));
             }
             Self::Logged(when, key, tid, logged) => Event {

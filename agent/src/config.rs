@@ -4,6 +4,7 @@
 //! error and not a warning, because a policy that silently does not apply is worse than an agent
 //! that does not start.
 
+pub mod exceptions;
 mod read;
 
 use std::{
@@ -12,7 +13,9 @@ use std::{
     path::PathBuf,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+pub use self::exceptions::{Exception, Pattern};
 
 /// Where the agent listens when nobody says otherwise.
 pub const LISTEN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9749);
@@ -35,6 +38,9 @@ pub struct Config {
     /// What is allowed.
     #[serde(deserialize_with = "read::section")]
     pub policy: Policy,
+    /// What is known and accepted.
+    #[serde(deserialize_with = "read::section")]
+    pub exceptions: Vec<Exception>,
     /// What is kept.
     #[serde(deserialize_with = "read::section")]
     pub findings: Findings,
@@ -49,6 +55,7 @@ impl Default for Config {
             state_dir: None,
             log: Log::default(),
             policy: Policy::default(),
+            exceptions: Vec::new(),
             findings: Findings::default(),
             proc_root: PathBuf::from("/proc"),
         }
@@ -158,7 +165,8 @@ impl Default for Policy {
 }
 
 /// Under which `WSGIRestrictSignal` to judge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RestrictSignal {
     /// The one in force in each interpreter, from its server's own configuration.
     #[default]
@@ -244,6 +252,11 @@ impl Config {
             Some(path) => quoted(&path.to_string_lossy()),
             None => "null".to_owned(),
         };
+        let mut exceptions = vec!["exceptions:".to_owned()];
+        exceptions.extend(self.exceptions.iter().map(Exception::effective));
+        if self.exceptions.is_empty() {
+            exceptions = vec!["exceptions: []".to_owned()];
+        }
         [
             "web:".to_owned(),
             format!(
@@ -260,6 +273,7 @@ impl Config {
                 "  shutdown_grace_seconds: {}",
                 self.policy.shutdown_grace_seconds
             ),
+            exceptions.join("\n"),
             "findings:".to_owned(),
             format!("  keep: {}", self.findings.keep),
             format!("proc_root: {}\n", quoted(&self.proc_root.to_string_lossy())),

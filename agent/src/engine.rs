@@ -1,10 +1,12 @@
 //! One state, one door: events in, what to tell out. Pure; `run` wires it to the world, and a
 //! replay of recorded events drives it without one.
 
+pub mod exceptions;
 mod shutdowns;
 pub mod status;
 mod suppose;
 
+use self::exceptions::{Excepted, ExceptionStatus};
 use crate::{
     event::{Event, Instant, Signal},
     policy::{
@@ -28,12 +30,11 @@ pub struct Engine {
     /// Every open finding.
     pub book: Book,
     settings: Settings,
+    excepted: Excepted,
     /// Attempts that were judged.
     attempts: u64,
     /// Every open finding about a worker that does not go.
     hangs: Hangs,
-    /// How long a worker may take to go, in nanoseconds.
-    grace: u64,
     /// It says what would be under another restriction than was in force, see `suppose`.
     supposes: bool,
 }
@@ -48,6 +49,10 @@ pub struct Step {
     /// Findings that changed or are due to be told, as they stand now, each once: that which
     /// ended before that which began.
     pub news: Vec<News>,
+    /// Open findings that an exception covered until now, and no longer does.
+    pub uncovered: Vec<Finding>,
+    /// Exceptions that no longer hold, each once.
+    pub ended: Vec<ExceptionStatus>,
     /// How long each takeover that ended had lasted: server, signal, seconds. A takeover that
     /// ends with its worker was no temporary override and is not among them.
     pub overrides: Vec<(String, Signal, f64)>,
@@ -92,9 +97,9 @@ impl Engine {
             table: Table::default(),
             book: Book::default(),
             settings,
+            excepted: Excepted::default(),
             attempts: 0,
             hangs: Hangs::default(),
-            grace: shutdowns::GRACE,
             supposes: false,
         }
     }
@@ -105,15 +110,14 @@ impl Engine {
         &self.settings
     }
 
-    /// Judges what comes by other settings. Open findings stay as they were judged.
-    pub fn configure(&mut self, settings: Settings) {
-        self.settings = settings;
-    }
-
     /// When the engine wants to hear [`What::Overdue`], if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let due = [self.book.deadline(), self.shutdown_deadline()];
+        let due = [
+            self.book.deadline(),
+            self.shutdown_deadline(),
+            self.next_end(),
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -121,6 +125,9 @@ impl Engine {
     pub fn step(&mut self, event: Event) -> Step {
         let when = event.when;
         let mut step = Step::default();
+        if self.next_end().is_some_and(|due| due <= when) {
+            self.cover_anew(when, &mut step);
+        }
         // What was due before comes first, whether or not anybody was there to say so.
         if self.book.deadline().is_some_and(|due| due <= when) {
             self.settle(when, &mut step);
@@ -164,11 +171,12 @@ impl Engine {
     }
 
     fn settle(&mut self, when: Instant, step: &mut Step) {
-        let news = self.book.settle(&At {
+        let mut news = self.book.settle(&At {
             when,
             clock: self.settings.clock,
             table: &self.table,
         });
+        self.excepted(&mut news, when, step);
         step.news.extend(news);
     }
 

@@ -14,7 +14,7 @@ use sigblame::{
         AuditArgs, CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, REACHED, RecordArgs,
         RunArgs, StatusArgs, TraceArgs, UNAVAILABLE, USAGE,
     },
-    config::{Config, Log, LogFormat, LogLevel},
+    config::{Config, Log, LogFormat, LogLevel, exceptions},
     doctor::{self, Facts, HookRow, ProgramRow},
     escape,
     policy::{Severity, rules::Restriction},
@@ -309,7 +309,10 @@ fn audit(args: &AuditArgs) -> Result<ExitCode> {
 }
 
 fn check_config(args: &CheckConfigArgs) -> Result<ExitCode> {
-    print(&args.load()?.effective())?;
+    let config = args.load()?;
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let comments = exceptions::comments(&config.exceptions, today.date());
+    print(&format!("{}{comments}", config.effective()))?;
     Ok(ExitCode::SUCCESS)
 }
 

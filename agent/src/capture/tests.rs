@@ -184,6 +184,7 @@ fn header() -> Header {
     Header::new(&Settings {
         restriction: Some(Restriction::Off),
         clock: WallClock { offset: -5 },
+        ..Settings::default()
     })
 }
 

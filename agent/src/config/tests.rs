@@ -1,6 +1,7 @@
 //! What the configuration accepts, and the sentences with which it refuses.
 
 use super::*;
+use crate::event::Signal;
 
 fn error(text: &str) -> String {
     Config::parse(text, "sigblame.yaml")
@@ -13,7 +14,7 @@ fn nothing_said_is_the_default() {
     for text in [
         "",
         "# a comment\n",
-        "web:\nlog:\npolicy:\nfindings:\n",
+        "web:\nlog:\npolicy:\nexceptions:\nfindings:\n",
         "{}",
         "state_dir: ~\n",
     ] {
@@ -25,6 +26,7 @@ fn nothing_said_is_the_default() {
 fn every_key_is_read() {
     let text = "web:\n  listen_address: '[::1]:80'\nstate_dir: /var/lib/sigblame\n\
                 log: { level: debug, format: json }\npolicy: { restrict_signal: off, shutdown_grace_seconds: 7 }\n\
+                exceptions: [{ signal: SIGALRM, reason: known }]\n\
                 findings: { keep: 5 }\nproc_root: /host/proc\n";
     let expected = Config {
         web: Web {
@@ -39,6 +41,16 @@ fn every_key_is_read() {
             restrict_signal: RestrictSignal::Off,
             shutdown_grace_seconds: 7,
         },
+        exceptions: vec![Exception {
+            rule: None,
+            signal: Some(Signal::ALRM),
+            application: None,
+            module: None,
+            server: None,
+            process_group: None,
+            reason: "known".to_owned(),
+            until: None,
+        }],
         findings: Findings { keep: 5 },
         proc_root: "/host/proc".into(),
     };

@@ -19,11 +19,12 @@ fn a_background_start_makes_the_child_the_master() {
     let settings = Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
+        ..Settings::default()
     };
     let gone = || event(MASTER, What::Exited { code: 0 });
     let made = || fork(WORKER, CHILD, false);
     for [first, second] in [[gone(), made()], [made(), gone()]] {
-        let mut engine = Engine::new(settings);
+        let mut engine = Engine::new(settings.clone());
         for step in [
             found(MASTER, None),
             fork(MASTER, WORKER, false),
@@ -49,6 +50,7 @@ fn the_message_names_who_did_it() {
     let settings = Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
+        ..Settings::default()
     };
     let mut engine = Engine::new(settings);
     engine.step(found(MASTER, None));
@@ -87,6 +89,7 @@ fn only_a_workers_own_maps_are_believed() {
     let settings = Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
+        ..Settings::default()
     };
     let mut engine = Engine::new(settings);
     engine.step(found(MASTER, None));
@@ -109,6 +112,7 @@ fn an_orphan_is_no_server() {
     let mut engine = Engine::new(Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
+        ..Settings::default()
     });
     engine.step(found(MASTER, None));
     engine.step(found(WORKER, None));

@@ -10,10 +10,11 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::exceptions::ExceptionStatus;
 use crate::{
     policy::{
         Severity,
-        finding::{ApplicationRef, Blame},
+        finding::{ApplicationRef, Blame, ExceptionRef},
     },
     process::Container,
 };
@@ -42,6 +43,8 @@ pub struct Status {
     pub agent: Agent,
     /// What the agent hears by.
     pub hooks: Vec<Hook>,
+    /// The exceptions of the configuration, in its order.
+    pub exceptions: Vec<ExceptionStatus>,
     /// Every httpd with mod_wsgi, newest first.
     pub servers: Vec<Server>,
 }
@@ -58,6 +61,8 @@ pub struct Workers {
 pub struct Snapshot {
     /// RFC 3339.
     pub time: String,
+    /// The exceptions of the configuration, in its order.
+    pub exceptions: Vec<ExceptionStatus>,
     /// Every httpd with mod_wsgi, newest first.
     pub servers: Vec<Server>,
     /// The workers of all servers, newest first.
@@ -206,4 +211,6 @@ pub struct TakenBy {
     pub since: String,
     /// Who did it.
     pub blame: Blame,
+    /// The exception of the configuration that covers it.
+    pub exception: Option<ExceptionRef>,
 }

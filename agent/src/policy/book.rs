@@ -286,6 +286,16 @@ impl Book {
         causes.filter_map(|cause| self.entries.get(cause).map(|entry| &entry.finding))
     }
 
+    /// Judges each open finding anew by `how`, which changes its sentence and what covers it; `true`
+    /// is a change.
+    pub fn except(&mut self, mut how: impl FnMut(&mut Finding) -> bool) {
+        let open = self.entries.iter_mut().filter(|(_, entry)| entry.is_open());
+        let changed = open.filter_map(|(id, entry)| entry.except(&mut how).then_some(*id));
+        for id in changed.collect::<Vec<_>>() {
+            self.change(id);
+        }
+    }
+
     /// Every open finding, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
         let all = self.entries.values().map(|entry| &entry.finding);

@@ -1,9 +1,11 @@
 //! So what: whether an observation breaks a rule. Pure.
 
 pub mod book;
+pub mod exceptions;
 pub mod finding;
 pub mod hangs;
 mod history;
+pub mod remedy;
 pub mod report;
 pub mod rules;
 #[cfg(test)]
@@ -12,7 +14,10 @@ pub(crate) mod suppose;
 
 pub use finding::{Finding, Origin, Outcome, Route, Severity, State};
 
+use std::sync::Arc;
+
 use crate::{
+    config::{Exception, RestrictSignal},
     event::{Instant, Signal},
     policy::{
         finding::{Cause, Evidence, Extent, ShutdownRef, WallClock, WorkerRef},
@@ -27,13 +32,43 @@ use crate::{
 };
 
 /// What the policy needs to know from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The restriction to judge by, whatever the servers' own configurations say; `None` is to go
     /// by them.
     pub restriction: Option<Restriction>,
     /// Turns the core's clock into times of day.
     pub clock: WallClock,
+    /// What is known and accepted.
+    pub exceptions: Arc<[Exception]>,
+    /// How long a worker may take to go when its server tells it to.
+    pub shutdown_grace_seconds: u64,
+}
+
+/// What [`Settings::shutdown_grace_seconds`] is where nobody says otherwise: httpd kills daemons
+/// after three seconds (`APR_KILL_AFTER_TIMEOUT`), and children after nine. Workers that heed take
+/// milliseconds, one of the worker MPM half a second.
+pub const GRACE: u64 = 2;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            restriction: None,
+            clock: WallClock { offset: 0 },
+            exceptions: Arc::default(),
+            shutdown_grace_seconds: GRACE,
+        }
+    }
+}
+
+/// The restriction that a configuration of sigblame's own puts in the place of the servers'.
+#[must_use]
+pub fn forced(restrict_signal: RestrictSignal) -> Option<Restriction> {
+    match restrict_signal {
+        RestrictSignal::Auto => None,
+        RestrictSignal::On => Some(Restriction::On),
+        RestrictSignal::Off => Some(Restriction::Off),
+    }
 }
 
 /// Judges a takeover that begins. `None` where no rule has anything to say.
@@ -166,7 +201,7 @@ fn finding<'a>(
             .unwrap_or_default(),
         evidence.blame.module.as_deref().unwrap_or(""),
     ]);
-    Some(Finding {
+    let mut finding = Finding {
         schema: 1,
         // Unique as long as the clock of the host moves on: numbers start again with the agent,
         // its moment does not.
@@ -191,9 +226,11 @@ fn finding<'a>(
         drift: None,
         exception: None,
         message: report::message(&evidence, rule.sentence),
-        remedy: rule.remedy.to_owned(),
+        remedy: remedy::sentence(rule.remedy, &evidence),
         evidence,
-    })
+    };
+    exceptions::enter(settings, &mut finding, when);
+    Some(finding)
 }
 
 /// FNV-1a over the parts, each ended by a byte that no UTF-8 text holds. It names a cause; it

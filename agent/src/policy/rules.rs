@@ -46,7 +46,8 @@ pub struct Rule {
     pub severity: Severity,
     /// What it says, after "SIGTERM ": a part of the finding's message.
     pub sentence: &'static str,
-    /// What to do.
+    /// What to do; `{way}` stands for what the server's mod_wsgi supports instead, see
+    /// [`crate::policy::remedy`].
     pub remedy: &'static str,
     /// When it holds.
     pub holds: Holds,
@@ -79,9 +80,7 @@ pub const RULES: &[Rule] = &[
         id: "reserved-signal",
         severity: Severity::Critical,
         sentence: "was taken from the server, which needs it to stop, restart or recycle",
-        remedy: "Do not handle this signal inside a worker: use mod_wsgi.subscribe_shutdown \
-                 (mod_wsgi 4.7 and later) for clean-up at exit, and the library's own switch to \
-                 leave signals alone.",
+        remedy: "Do not handle this signal inside a worker, where the server needs it; {way}.",
         holds: Holds::Takeover(|_, change, signal| is_reserved(signal, &change.context)),
     },
     Rule {
@@ -123,9 +122,7 @@ pub const RULES: &[Rule] = &[
         sentence: "was given a Python handler that cannot run there: its default action is gone, \
                    and nothing comes instead",
         remedy: "Do not handle signals in Python here: Python runs handlers on the main thread of \
-                 the main interpreter only, which runs no Python outside of embedded mode under \
-                 the prefork MPM; use mod_wsgi.subscribe_shutdown (mod_wsgi 4.7 and later), or \
-                 mod_wsgi.subscribe_signals in daemons of mod_wsgi 6.",
+                 the main interpreter only, and here that runs no Python; {way}.",
         holds: Holds::Takeover(|_, change, _| {
             is_from_python(change) && is_python_handler(change) && is_deaf(&change.context)
         }),
@@ -136,8 +133,7 @@ pub const RULES: &[Rule] = &[
         sentence: "was to be handled by signal.signal, which WSGIRestrictSignal ignored: the \
                    application runs without the handler that it believes it has",
         remedy: "Remove the call, or guard it where the application also runs outside of \
-                 mod_wsgi; for clean-up at exit use mod_wsgi.subscribe_shutdown (mod_wsgi 4.7 and \
-                 later).",
+                 mod_wsgi; {way}.",
         holds: Holds::Attempt,
     },
     Rule {

@@ -58,7 +58,7 @@ pub(crate) fn swallowed(settings: &Settings, change: &Change, number: u64) -> Op
 
 /// The settings for one process: in a service script mod_wsgi replaces nothing, whatever is said.
 pub(crate) fn settings_for(settings: &Settings, context: &Context) -> Settings {
-    let mut own = *settings;
+    let mut own = settings.clone();
     if context.process.role == Role::ServiceScript {
         own.restriction = None;
     }

@@ -35,6 +35,7 @@ impl Asked {
         Settings {
             clock: recorded.clock,
             restriction: self.restriction.or(base.restriction),
+            ..base.clone()
         }
     }
 }

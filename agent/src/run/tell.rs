@@ -175,13 +175,25 @@ impl Tell {
         for news in &step.news {
             let finding = &news.finding;
             self.shared.store().put(finding);
-            if news.is_new {
+            if news.is_new && finding.exception.is_none() {
                 self.shared.metrics.finding(finding);
             }
             self.shared.metrics.open(finding);
             if news.is_told {
                 self.finding(finding)?;
             }
+        }
+        for finding in &step.uncovered {
+            self.shared.metrics.finding(finding);
+        }
+        for ended in &step.ended {
+            let (exception, findings) = (&ended.exception, ended.matched);
+            warn!(
+                findings,
+                reason = %escape::text(&exception.reason),
+                "an exception has ended, for {}: what it covered is told again; renew or remove it",
+                escape::text(&exception.covers())
+            );
         }
         if let Some(server) = &step.server_gone {
             self.shared.metrics.server_gone(server);

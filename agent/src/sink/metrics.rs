@@ -95,7 +95,8 @@ impl Metrics {
         let family = &self.families.findings_open;
         // A map is whole after any panic: an entry is there or is not.
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if finding.state == State::Open {
+        // What an exception covers, nobody needs to be woken for.
+        if finding.state == State::Open && finding.exception.is_none() {
             let [server, group, application] = whose(finding);
             let severity = finding.severity.name();
             let labels = [server, group, application, &finding.rule, severity];

@@ -20,6 +20,8 @@ use crate::{
     store::Store,
 };
 
+mod exceptions;
+
 fn shown(report: &Report) -> String {
     text(report, Look::default())
 }
@@ -30,6 +32,8 @@ fn what_stands_out_is_shown_and_the_rest_is_a_line() {
         shown(&sample::report()),
         "\
 sigblame 0.1.0, up 5 min: 1 server, 3 workers, 1 with signals taken
+1 exception, 1 expired
+  expired on 2026-01-01: rule reserved-signal, signal SIGTERM, module takeover*.so (until the next release)
 
 apache2 pid 10, up 3 h, event MPM, mod_wsgi 4.9.4
   config       /etc/apache2/apache2.conf

@@ -14,7 +14,7 @@ use super::{
     words::{self, count},
 };
 use crate::{
-    engine::status::{Report, Server, Worker},
+    engine::status::{ExceptionStatus, Report, Server, Worker},
     escape,
     sink::text::{BOLD, DIM, Paint, YELLOW},
 };
@@ -98,9 +98,34 @@ impl Page {
             );
             let _ = writeln!(self.out, "{}", self.paint.with(YELLOW, what));
         }
+        self.exceptions(&status.exceptions);
         if status.servers.is_empty() {
             self.out
                 .push_str("no httpd with mod_wsgi runs here; one that starts is found by itself\n");
+        }
+    }
+
+    /// How many exceptions there are, and each that has ended or covers nothing.
+    fn exceptions(&mut self, exceptions: &[ExceptionStatus]) {
+        if exceptions.is_empty() {
+            return;
+        }
+        let ended = exceptions.iter().filter(|e| e.state == "expired").count();
+        let all = count(exceptions.len(), "exception");
+        let _ = writeln!(self.out, "{all}, {ended} expired");
+        for status in exceptions {
+            let exception = &status.exception;
+            let state = match exception.until {
+                Some(until) if status.state == "expired" => format!("expired on {until}"),
+                _ if status.matched == 0 => "covers nothing yet".to_owned(),
+                _ => continue,
+            };
+            let what = format!(
+                "  {state}: {} ({})",
+                escape::text(&exception.covers()),
+                escape::text(&exception.reason)
+            );
+            let _ = writeln!(self.out, "{}", self.paint.with(YELLOW, what));
         }
     }
 

@@ -12,6 +12,7 @@ fn told(events: Vec<Event>) -> (Engine, Vec<Finding>) {
     let mut engine = Engine::new(Settings {
         restriction: None,
         clock: WallClock { offset: 0 },
+        ..Settings::default()
     });
     let start = [
         found(MASTER, None),

@@ -1,9 +1,13 @@
 //! A server with three workers for tests, of which one has lost SIGTERM.
 
+use jiff::civil::{Date, date};
+
 use super::{
-    Agent, Counts, Hook, Report, SCHEMA, Server, SignalStatus, Snapshot, Status, TakenBy, Worker,
+    Agent, Counts, ExceptionStatus, Hook, Report, SCHEMA, Server, SignalStatus, Snapshot, Status,
+    TakenBy, Worker,
 };
 use crate::{
+    config::{Exception, Pattern},
     event::Signal,
     policy::{finding::ApplicationRef, sample},
 };
@@ -84,6 +88,7 @@ pub(crate) fn snapshot() -> Snapshot {
     let mpm = || handler(Signal::TERM, "mod_mpm_event.so", "server");
     let mod_wsgi = handler(Signal::TERM, "mod_wsgi.so", "server");
     Snapshot {
+        exceptions: vec![exception(date(2026, 1, 1), "expired", 3)],
         time: NOW.to_owned(),
         servers: vec![Server {
             name: "apache2".to_owned(),
@@ -112,10 +117,31 @@ pub(crate) fn snapshot() -> Snapshot {
     }
 }
 
+/// An exception, of a state at some moment.
+pub(crate) fn exception(until: Date, state: &str, matched: u64) -> ExceptionStatus {
+    let module = Pattern::new("takeover*.so");
+    let exception = Exception {
+        rule: Some("reserved-signal".to_owned()),
+        signal: Some(Signal::TERM),
+        application: None,
+        module: Some(module),
+        server: None,
+        process_group: None,
+        reason: "until the next release".to_owned(),
+        until: Some(until),
+    };
+    ExceptionStatus {
+        exception,
+        state: state.to_owned(),
+        matched,
+    }
+}
+
 /// The same as `sigblame status` puts it together.
 pub(crate) fn report() -> Report {
     let Snapshot {
         time,
+        exceptions,
         servers,
         workers,
     } = snapshot();
@@ -131,6 +157,7 @@ pub(crate) fn report() -> Report {
             hook("registration", "fexit", Some("not permitted")),
             hook("registration", "tracepoint", None),
         ],
+        exceptions,
         servers,
     };
     Report { status, workers }

@@ -34,6 +34,7 @@ impl Engine {
         let labels: HashMap<_, _> = servers.iter().map(|server| (server.id, *server)).collect();
         Snapshot {
             time: self.settings().clock.rfc3339(now),
+            exceptions: self.exceptions(now),
             servers: servers
                 .into_iter()
                 .map(|server| self.server(server, &taken))
@@ -149,6 +150,7 @@ impl From<&Finding> for TakenBy {
             severity: finding.severity,
             since: finding.time.clone(),
             blame: finding.evidence.blame.clone(),
+            exception: finding.exception.clone(),
         }
     }
 }

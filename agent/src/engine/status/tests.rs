@@ -22,6 +22,7 @@ fn snapshot(restriction: Option<Restriction>, events: Vec<Event>) -> Snapshot {
     let settings = Settings {
         restriction,
         clock: WallClock { offset: 0 },
+        ..Settings::default()
     };
     let mut engine = Engine::new(settings);
     let start = [

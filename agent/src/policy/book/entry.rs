@@ -136,6 +136,15 @@ impl Entry {
         finding
     }
 
+    /// Judges it by the exceptions of the configuration, see [`super::Book::except`].
+    pub(super) fn except(&mut self, how: impl FnOnce(&mut Finding) -> bool) -> bool {
+        // What is said of what became of it is added when it is settled.
+        self.finding.message.clone_from(&self.sentence);
+        let is_changed = how(&mut self.finding);
+        self.sentence.clone_from(&self.finding.message);
+        is_changed
+    }
+
     /// Whether it stands somewhere.
     pub(super) fn is_open(&self) -> bool {
         self.running > 0

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{Shared, fail, respond};
-use crate::engine::status::{Agent, Hook, SCHEMA, Server, Snapshot, Worker};
+use crate::engine::status::{Agent, ExceptionStatus, Hook, SCHEMA, Server, Snapshot, Worker};
 
 /// Who asks; the answer goes back this way.
 pub type Question = oneshot::Sender<Arc<Snapshot>>;
@@ -114,6 +114,7 @@ struct StatusBody<'a> {
     time: &'a str,
     agent: &'a Agent,
     hooks: &'a [Hook],
+    exceptions: &'a [ExceptionStatus],
     servers: &'a [Server],
 }
 
@@ -124,6 +125,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Response {
             time: &snapshot.time,
             agent: &shared.agent,
             hooks: &shared.hooks(),
+            exceptions: &snapshot.exceptions,
             servers: &snapshot.servers,
         }),
         Err(sentence) => fail(StatusCode::SERVICE_UNAVAILABLE, &sentence),

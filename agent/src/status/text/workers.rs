@@ -177,6 +177,10 @@ impl Page {
             escape::text(&taken.rule),
             self.age(&taken.since)
         );
+        if let Some(exception) = &taken.exception {
+            let reason = escape::text(&exception.reason);
+            let _ = write!(out, "  (excepted: {reason})");
+        }
         if let Some(blamed) = blame(&taken.blame) {
             let _ = write!(out, "\n        {} {blamed}", self.paint.with(DIM, "by"));
         }
