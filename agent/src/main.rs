@@ -17,7 +17,6 @@ use sigblame::{
     config::{Config, Log, LogFormat, LogLevel, exceptions},
     doctor::{self, Facts, HookRow, ProgramRow},
     escape,
-    policy::{Severity, rules::Restriction},
     probe::{
         budget::BUDGETS,
         hooks::{HookStatus, REGISTRATION},

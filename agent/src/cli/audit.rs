@@ -41,6 +41,7 @@ pub struct AuditArgs {
     /// Tell and count everything that could happen, or only what importing does
     #[arg(
         long = "when",
+        action = clap::ArgAction::Set,
         value_name = "WHEN",
         default_value = "any",
         value_parser = PossibleValuesParser::new(["any", "import"]).map(|name| name == "import")
