@@ -2,6 +2,7 @@
 //!
 //! A flag beats the environment, the environment beats the file, the file beats the default.
 
+mod audit;
 mod captures;
 
 use std::{
@@ -13,9 +14,12 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 
-pub use self::captures::{RecordArgs, ReplayArgs};
+pub use self::{
+    audit::AuditArgs,
+    captures::{RecordArgs, ReplayArgs},
+};
 use crate::{
     config::{Config, ConfigError, LogFormat, LogLevel},
     probe::hooks::{Chosen, INVENTORY, REGISTRATION, mechanisms},
@@ -173,56 +177,6 @@ pub struct DoctorArgs {
     /// Where the host's /proc is mounted [default: /proc]
     #[arg(long, value_name = "DIRECTORY", env = "SIGBLAME_PROC_ROOT")]
     pub proc_root: Option<PathBuf>,
-}
-
-/// Arguments of `audit`.
-#[derive(Args, Clone, Debug)]
-pub struct AuditArgs {
-    /// Virtual environments, directories, Python files or libraries
-    #[arg(value_name = "PATH", required = true)]
-    pub paths: Vec<PathBuf>,
-    /// One JSON object
-    #[arg(long)]
-    pub json: bool,
-    /// End with 2 where a use is as bad as this, or worse; those in tests, and what runs only where
-    /// a file is the program, do not count
-    #[arg(long, value_name = "SEVERITY", value_enum)]
-    pub fail_on: Option<FailOn>,
-    /// The restriction (WSGIRestrictSignal) to judge under
-    #[arg(long, value_name = "on|off", value_enum, default_value = "on")]
-    pub restrict_signal: Restrict,
-    /// Tell and count only what importing does, or also what is there to be called
-    #[arg(long, value_name = "WHEN", value_enum, default_value = "any")]
-    pub when: AuditWhen,
-}
-
-/// A severity that fails a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    /// Worth knowing.
-    Notice,
-    /// Against the policy, or likely to hurt.
-    Warning,
-    /// The server's own work is at stake.
-    Critical,
-}
-
-/// The restriction to judge under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Restrict {
-    /// mod_wsgi's default.
-    On,
-    /// Applications may register.
-    Off,
-}
-
-/// Which uses an audit tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AuditWhen {
-    /// All of them.
-    Any,
-    /// Only what importing the module, or loading the library, does.
-    Import,
 }
 
 /// Arguments of `check-config`.

@@ -11,13 +11,12 @@ use anyhow::{Context as _, Result};
 use sigblame::{
     audit::walk,
     cli::{
-        AuditArgs, AuditWhen, CheckConfigArgs, Cli, Command, DoctorArgs, FailOn, LoadError,
-        REACHED, RecordArgs, Restrict, RunArgs, StatusArgs, TraceArgs, UNAVAILABLE, USAGE,
+        AuditArgs, CheckConfigArgs, Cli, Command, DoctorArgs, LoadError, REACHED, RecordArgs,
+        RunArgs, StatusArgs, TraceArgs, UNAVAILABLE, USAGE,
     },
     config::{Config, Log, LogFormat, LogLevel, exceptions},
     doctor::{self, Facts, HookRow, ProgramRow},
     escape,
-    policy::{Severity, rules::Restriction},
     probe::{
         budget::BUDGETS,
         hooks::{Chosen, HookStatus, REGISTRATION},
@@ -293,24 +292,16 @@ fn program_rows(costs: &[(String, Option<u32>)]) -> Vec<ProgramRow> {
 }
 
 fn audit(args: &AuditArgs) -> Result<ExitCode> {
-    let report = walk::audit(&args.paths, args.when == AuditWhen::Import)?;
-    let restriction = match args.restrict_signal {
-        Restrict::On => Restriction::On,
-        Restrict::Off => Restriction::Off,
-    };
+    let report = walk::audit(&args.paths, args.only_import)?;
+    let restriction = args.restrict_signal;
     let text = if args.json {
         escape::json(&report)? + "\n"
     } else {
         sink::audit::text(&report, restriction, colour(io::stdout().is_terminal()))
     };
     print(&text)?;
-    let limit = args.fail_on.map(|severity| match severity {
-        FailOn::Notice => Severity::Notice,
-        FailOn::Warning => Severity::Warning,
-        FailOn::Critical => Severity::Critical,
-    });
     let worst = report.worst.under(restriction);
-    Ok(match (limit, worst) {
+    Ok(match (args.fail_on, worst) {
         (Some(limit), Some(worst)) if worst >= limit => ExitCode::from(REACHED),
         _ => ExitCode::SUCCESS,
     })

@@ -8,7 +8,7 @@ use crate::{
     audit::{
         owner::Distribution,
         uses::{Use, When},
-        verdict::{Verdict, remedy, verdict},
+        verdict::{remedy, verdict},
     },
     policy::{Severity, finding::SignalRef, rules::Restriction},
 };
@@ -118,12 +118,13 @@ pub struct VerdictRef {
     pub remedy: Option<String>,
 }
 
-impl From<Verdict> for VerdictRef {
-    fn from(verdict: Verdict) -> Self {
+impl VerdictRef {
+    fn of(found: &Use, file: &str, restriction: Restriction) -> Self {
+        let verdict = verdict(found, restriction);
         Self {
             rule: verdict.rule.map(|rule| rule.id),
             severity: verdict.severity,
-            remedy: remedy(&verdict).map(str::to_owned),
+            remedy: remedy(&verdict, found, file),
         }
     }
 }
@@ -157,8 +158,8 @@ impl Located {
     }
 
     fn shown(self) -> UseRef {
-        let [on, off] =
-            [Restriction::On, Restriction::Off].map(|under| verdict(&self.found, under));
+        let [on, off] = [Restriction::On, Restriction::Off]
+            .map(|it| VerdictRef::of(&self.found, &self.file, it));
         let Use {
             line,
             what,
@@ -183,8 +184,8 @@ impl Located {
             },
             likely,
             in_tests: self.in_tests,
-            on: on.into(),
-            off: off.into(),
+            on,
+            off,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     event::Signal,
     policy::{
         Severity,
+        remedy::{Code, of_code},
         rules::{RULES, Restriction, Rule, is_reserved_in},
     },
 };
@@ -45,10 +46,23 @@ pub fn verdict(found: &Use, restriction: Restriction) -> Verdict {
     }
 }
 
-/// What to do about it.
+/// What to do about it, in this file: the library's own way, where one is known.
 #[must_use]
-pub fn remedy(verdict: &Verdict) -> Option<&'static str> {
-    verdict.rule.map(|rule| rule.remedy)
+pub fn remedy(verdict: &Verdict, found: &Use, file: &str) -> Option<String> {
+    let rule = verdict.rule?;
+    let signals = &found.signals;
+    let mut names: Vec<String> = signals.known.iter().map(ToString::to_string).collect();
+    if signals.others {
+        names.clear();
+    }
+    // What looks for a Java virtual machine is none itself.
+    let is_java = found.what.ends_with("JNI_CreateJavaVM");
+    let code = Code {
+        file: if is_java { "libjvm.so" } else { file },
+        is_native: found.line.is_none(),
+        signals: &names,
+    };
+    Some(of_code(rule.remedy, &code))
 }
 
 fn is_reserved(signal: Signal) -> bool {

@@ -97,7 +97,7 @@ impl ReplayArgs {
     }
 }
 
-fn severity(name: String) -> Severity {
+pub(super) fn severity(name: String) -> Severity {
     let mut all = Severity::ALL.into_iter();
     // The parser lets no other name through.
     all.find(|severity| severity.name() == name)

@@ -3,10 +3,13 @@
 //!
 //! What is known of libraries and of mod_wsgi is data, `knowledge.yaml`.
 
+mod files;
+
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Deserializer};
 
+pub use self::files::{Code, of_code};
 use super::finding::Evidence;
 use crate::config::Pattern;
 
