@@ -21,7 +21,7 @@ pub use self::{
 use crate::{
     config::Exception,
     event::{Disposition, Event, Instant, NativeStack, Source, What, decode},
-    httpd::Configuration,
+    httpd::{Configuration, Notice},
     policy::{Settings, finding::WallClock, rules::Restriction},
     process::{Found, Modules, ProcessKey},
 };
@@ -45,6 +45,9 @@ pub struct Header {
     /// The restriction that was judged by, whatever the servers' own configurations said; null
     /// where they counted.
     pub restrict_signal: Option<Restriction>,
+    /// How many seconds a worker might take to go; null where that is the usual time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown_grace_seconds: Option<u64>,
     /// The exceptions that were in the configuration; a later reading of it is an [`Input`].
     #[serde(default, skip_serializing_if = "is_none")]
     pub exceptions: Arc<[Exception]>,
@@ -75,6 +78,9 @@ pub enum Input {
     Inventory(Instant, ProcessKey, Vec<Disposition>),
     /// A look at `/proc` no longer found the process.
     Gone(Instant, ProcessKey),
+    /// What a server's error log says of a child by its id in the server's namespace, see
+    /// [`What::Reclaimed`].
+    Reclaimed(Instant, ProcessKey, u32, Notice),
     /// A moment for which the engine waited, see [`What::Overdue`].
     Overdue(Instant),
     /// An attempt that the error log told, and its thread.
@@ -86,6 +92,8 @@ pub enum Input {
 /// What of the agent's own configuration is judged by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
+    /// See [`Header::clock`]: it is measured again.
+    pub clock: WallClock,
     /// See [`Header::restrict_signal`].
     pub restrict_signal: Option<Restriction>,
     /// See [`Header::exceptions`].
@@ -96,6 +104,7 @@ pub struct Judged {
 impl From<&Settings> for Judged {
     fn from(settings: &Settings) -> Self {
         Self {
+            clock: settings.clock,
             restrict_signal: settings.restriction,
             exceptions: Arc::clone(&settings.exceptions),
         }
@@ -111,6 +120,7 @@ impl Header {
             clock: settings.clock,
             restrict_signal: settings.restriction,
             exceptions: Arc::clone(&settings.exceptions),
+            shutdown_grace_seconds: None,
         }
     }
 
@@ -137,6 +147,9 @@ impl Input {
             What::Inventory(all) => Some(Self::Inventory(when, key, all.to_vec())),
             What::Exited { .. } => Some(Self::Gone(when, key)),
             What::Overdue => Some(Self::Overdue(when)),
+            What::Reclaimed { ns_pid, notice } => {
+                Some(Self::Reclaimed(when, key, *ns_pid, *notice))
+            }
             What::Attempted(attempt) if attempt.source == Source::ErrorLog => Some(Self::Logged(
                 when,
                 key,
@@ -169,7 +182,7 @@ impl Input {
         }
     }
 
-    fn told(self, header: &Header) -> Result<Told, String> {
+    fn told(self) -> Result<Told, String> {
         let event = |when, process: ProcessKey, what| Event {
             when,
             process,
@@ -184,9 +197,9 @@ impl Input {
         let event = match self {
             Self::Settings(_, judged) => {
                 return Ok(Told::Settings(Settings {
+                    clock: judged.clock,
                     restriction: judged.restrict_signal,
                     exceptions: judged.exceptions,
-                    ..header.settings()
                 }));
             }
             Self::Logged(when, key, tid, logged) => Event {
@@ -226,6 +239,9 @@ impl Input {
                 event(when, key, What::Inventory(Box::new(all)))
             }
             Self::Gone(when, key) => event(when, key, What::Exited { code: 0 }),
+            Self::Reclaimed(when, key, ns_pid, notice) => {
+                event(when, key, What::Reclaimed { ns_pid, notice })
+            }
             Self::Overdue(when) => event(when, ProcessKey::NONE, What::Overdue),
         };
         Ok(Told::Event(Box::new(event)))

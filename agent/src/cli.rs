@@ -2,6 +2,8 @@
 //!
 //! A flag beats the environment, the environment beats the file, the file beats the default.
 
+mod captures;
+
 use std::{
     ffi::OsString,
     fs::File,
@@ -13,6 +15,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 
+pub use self::captures::{RecordArgs, ReplayArgs};
 use crate::{
     config::{Config, ConfigError, LogFormat, LogLevel},
     probe::hooks::{REGISTRATION, mechanisms},
@@ -23,6 +26,9 @@ pub const REACHED: u8 = 2;
 
 /// `EX_USAGE` of `sysexits.h`: bad usage or configuration.
 pub const USAGE: u8 = 64;
+
+/// A severity that `--fail-on` names was reached.
+pub const FOUND: u8 = 2;
 
 /// `EX_UNAVAILABLE` of `sysexits.h`: the kernel or a privilege is missing.
 pub const UNAVAILABLE: u8 = 69;
@@ -65,6 +71,11 @@ pub enum Command {
     /// Tell, without running it, what code could do to signals: Python by its syntax tree, extension
     /// modules by what they import
     Audit(AuditArgs),
+    /// Keep everything that an agent hears, for `replay`
+    Record(RecordArgs),
+    /// Judge a recording again, offline and without privileges; under another configuration or
+    /// restriction, show what would differ
+    Replay(ReplayArgs),
     /// Validate a configuration file and print the effective configuration
     CheckConfig(CheckConfigArgs),
 }

@@ -143,12 +143,25 @@ impl LogFormat {
 }
 
 /// Section `policy`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Under which `WSGIRestrictSignal` to judge.
     #[serde(deserialize_with = "read::restrict_signal")]
     pub restrict_signal: RestrictSignal,
+    /// How long a worker may take to go before a takeover that is in its way is told.
+    #[serde(deserialize_with = "read::grace")]
+    pub shutdown_grace_seconds: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            restrict_signal: RestrictSignal::default(),
+            // httpd kills daemons after three.
+            shutdown_grace_seconds: 2,
+        }
+    }
 }
 
 /// Under which `WSGIRestrictSignal` to judge.
@@ -256,6 +269,10 @@ impl Config {
             format!("  format: {}", self.log.format.name()),
             "policy:".to_owned(),
             format!("  restrict_signal: {}", self.policy.restrict_signal.name()),
+            format!(
+                "  shutdown_grace_seconds: {}",
+                self.policy.shutdown_grace_seconds
+            ),
             exceptions.join("\n"),
             "findings:".to_owned(),
             format!("  keep: {}", self.findings.keep),

@@ -2,7 +2,9 @@
 //! replay of recorded events drives it without one.
 
 pub mod exceptions;
+mod shutdowns;
 pub mod status;
+mod suppose;
 
 use self::exceptions::{Excepted, ExceptionStatus};
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
         self, Finding, Origin, Settings, State,
         book::{At, Begun, Book, News},
         finding::{Evidence, TraceLine},
+        hangs::Hangs,
         report,
     },
     process::{
@@ -30,6 +33,12 @@ pub struct Engine {
     excepted: Excepted,
     /// Attempts that were judged.
     attempts: u64,
+    /// Every open finding about a worker that does not go.
+    hangs: Hangs,
+    /// How long a worker may take to go, in nanoseconds.
+    grace: u64,
+    /// It says what would be under another restriction than was in force, see `suppose`.
+    supposes: bool,
 }
 
 /// What came of one event.
@@ -55,6 +64,10 @@ pub struct Step {
     pub unknown: bool,
     /// Label of a server whose last process has gone.
     pub server_gone: Option<String>,
+    /// The fingerprint of what the call was judged to be.
+    pub judged: Option<String>,
+    /// What else would have come of a call under the supposed restriction.
+    pub supposed: Option<&'static str>,
 }
 
 impl Step {
@@ -88,6 +101,9 @@ impl Engine {
             settings,
             excepted: Excepted::default(),
             attempts: 0,
+            hangs: Hangs::default(),
+            grace: shutdowns::GRACE,
+            supposes: false,
         }
     }
 
@@ -100,8 +116,12 @@ impl Engine {
     /// When the engine wants to hear [`What::Overdue`], if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let deadlines = [self.book.deadline(), self.next_end()];
-        deadlines.into_iter().flatten().min()
+        let due = [
+            self.book.deadline(),
+            self.shutdown_deadline(),
+            self.next_end(),
+        ];
+        due.into_iter().flatten().min()
     }
 
     /// Takes one event in.
@@ -115,6 +135,7 @@ impl Engine {
         if self.book.deadline().is_some_and(|due| due <= when) {
             self.settle(when, &mut step);
         }
+        self.shutdowns(&event, &mut step);
         let Applied {
             change,
             blocked,
@@ -128,17 +149,21 @@ impl Engine {
             self.end(end, &mut step);
         }
         if let Some(change) = &change
-            && let Some((takeover, finding)) = policy::judge(&self.settings, change)
+            && !self.suppose_swallowed(change, &mut step)
+            && let Some((takeover, finding)) =
+                policy::judge(&self.settings_for(&change.context), change)
         {
+            step.judged = Some(finding.fingerprint.clone());
             self.begin(takeover, change, finding);
         }
         if let Some(blocked) = &blocked {
-            self.attempt(blocked);
+            self.attempt(blocked, &mut step);
         }
         if let Some(process) = left {
             self.book.left(process, when);
         }
         self.settle(when, &mut step);
+        self.excepted(when, &mut step);
         Step {
             change,
             blocked,
@@ -150,12 +175,11 @@ impl Engine {
     }
 
     fn settle(&mut self, when: Instant, step: &mut Step) {
-        let mut news = self.book.settle(&At {
+        let news = self.book.settle(&At {
             when,
             clock: self.settings.clock,
             table: &self.table,
         });
-        self.excepted(&mut news, when, step);
         step.news.extend(news);
     }
 
@@ -171,12 +195,15 @@ impl Engine {
         self.book.open(context.when, begun, finding);
     }
 
-    fn attempt(&mut self, blocked: &Blocked) {
-        let Some(finding) = policy::judge_attempt(&self.settings, blocked, self.attempts) else {
-            return;
-        };
+    fn attempt(&mut self, blocked: &Blocked, step: &mut Step) {
+        let finding = self.judge_attempt(blocked, step);
+        self.enter_attempt(&blocked.context, finding, step);
+    }
+
+    fn enter_attempt(&mut self, context: &Context, finding: Option<Finding>, step: &mut Step) {
+        let Some(finding) = finding else { return };
         self.attempts += 1;
-        let context = &blocked.context;
+        step.judged = Some(finding.fingerprint.clone());
         let (worker, siblings) = (context.process.key, Siblings::of(context));
         self.book.attempt(context.when, worker, siblings, finding);
     }
@@ -229,6 +256,10 @@ mod native_cases;
 #[cfg(test)]
 mod process_cases;
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod restriction_cases;
+#[cfg(test)]
+mod shutdown_cases;
 #[cfg(test)]
 mod takeover_cases;

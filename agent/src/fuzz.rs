@@ -8,12 +8,14 @@ mod engine;
 use std::fs;
 
 use crate::{
-    capture,
+    audit, capture,
     event::{Instant, decode, testing},
     httpd::{self, error_log},
     native,
+    policy::rules::Restriction,
     process::{facts, sample::Sample},
     python::{debug_offsets, layout, linetable, reading},
+    replay::judge,
 };
 
 fn fixture(path: &str) -> String {
@@ -45,6 +47,32 @@ fn records() {
     engine::run("records", seeds, |bytes| {
         let _ = decode::decode(bytes);
     });
+}
+
+/// A capture is anybody's file: whatever it says, both judgements end and keep to their bounds.
+#[test]
+fn captures() {
+    let text = fixture("captures/demo-event.jsonl");
+    let (header, rest) = text.split_once('\n').expect("a header");
+    let lines: Vec<&str> = rest.lines().collect();
+    let seeds = (lines.chunks(8)).map(|chunk| format!("{header}\n{}\n", chunk.join("\n")));
+    engine::run(
+        "captures",
+        seeds.map(String::into_bytes).collect(),
+        |bytes| {
+            let Ok(reader) = capture::Reader::new(bytes) else {
+                return;
+            };
+            let asked = judge::Asked {
+                restriction: Some(Restriction::Off),
+                ..judge::Asked::default()
+            };
+            let mut judge = judge::Judge::new(reader.header().settings(), asked);
+            for told in reader.map_while(Result::ok) {
+                let _ = judge.hear(told);
+            }
+        },
+    );
 }
 
 /// Files that a process maps: anybody can map anything.
@@ -110,6 +138,44 @@ fn error_logs() {
 #[test]
 fn unwind_tables() {
     engine::run("unwind_tables", native::walks(), native::walk_anything);
+}
+
+/// Source of any package, as deep as it is read at all.
+#[test]
+fn audited_source() {
+    let seeds = [
+        "import signal\nsignal.signal(signal.SIGTERM, print)\n",
+        "from signal import *\nfor s, h in {SIGHUP: f}.items():\n  signal(s, h)\n",
+        "import signal as s\nclass A(B):\n  S = (1, 2)\n  def f(self, x=s.SIGINT):\n    \
+         [s.signal(y, self.g) for y in self.S]\n    s.signal(x, lambda *a: a)\nA().f()\n",
+        "import ctypes\nlibc = ctypes.CDLL(None)\nif __name__ == '__main__':\n  libc.signal(15, 1)\n",
+        "match signal:\n  case [x, *y] if (z := f'{x!r:{y}}'): getattr(signal, 'signal')(*z)\n",
+    ];
+    let seeds: Vec<Vec<u8>> = seeds.map(|seed| seed.as_bytes().to_vec()).to_vec();
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(audit::python::STACK);
+        let work = || {
+            engine::run("audited_source", seeds, |bytes| {
+                let _ = audit::python::audit(bytes, false);
+            });
+        };
+        let done = thread.spawn_scoped(scope, work).map(|thread| thread.join());
+        assert!(matches!(done, Ok(Ok(()))));
+    });
+}
+
+/// Libraries of any package.
+#[test]
+fn audited_libraries() {
+    let seeds = [
+        Sample::new().import("sigaction").import("system"),
+        Sample::new().constants(b"JNI_CreateJavaVM\0"),
+        Sample::python(),
+    ];
+    let seeds = seeds.iter().map(Sample::build).collect();
+    engine::run("audited_libraries", seeds, |bytes| {
+        let _ = audit::native::audit(bytes);
+    });
 }
 
 /// Anybody may have written a part of a server's configuration: `Include` takes it all. The files

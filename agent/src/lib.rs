@@ -37,6 +37,9 @@ pub mod doctor;
 
 pub mod status;
 
+pub mod record;
+pub mod replay;
+
 pub mod escape;
 
 #[cfg(test)]

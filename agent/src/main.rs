@@ -12,7 +12,7 @@ use sigblame::{
     audit::walk,
     cli::{
         AuditArgs, AuditWhen, CheckConfigArgs, Cli, Command, DoctorArgs, FailOn, LoadError,
-        REACHED, Restrict, RunArgs, StatusArgs, TraceArgs, UNAVAILABLE, USAGE,
+        REACHED, RecordArgs, Restrict, RunArgs, StatusArgs, TraceArgs, UNAVAILABLE, USAGE,
     },
     config::{Config, Log, LogFormat, LogLevel, exceptions},
     doctor::{self, Facts, HookRow, ProgramRow},
@@ -25,7 +25,9 @@ use sigblame::{
     },
     process::scan::Scanner,
     python::layout,
-    run::{Agent, Output, Tell},
+    record,
+    replay::replay,
+    run::{Agent, Bounds, Output, Tell},
     sink::{self, http, log, metrics::Metrics},
     status,
     store::Store,
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         Command::Status(args) => show_status(&args),
         Command::Doctor(args) => diagnose(&args, rung),
         Command::Audit(args) => audit(&args),
+        Command::Record(args) => record(&args, rung),
+        Command::Replay(args) => replay(&args, colour(io::stdout().is_terminal())),
         Command::CheckConfig(args) => check_config(&args),
     };
     match result {
@@ -137,7 +141,11 @@ fn recording(mut agent: Agent, args: &RunArgs) -> Result<Agent> {
     if let Some(path) = &args.capture {
         let file = std::fs::File::create(path)
             .with_context(|| format!("failed to make the capture {}", path.display()))?;
-        agent.record(file)?;
+        let bounds = Bounds {
+            size: u64::MAX,
+            alone: false,
+        };
+        agent.record(file, bounds)?;
     }
     Ok(agent)
 }
@@ -161,6 +169,39 @@ fn trace(args: &TraceArgs, rung: Option<&str>) -> Result<ExitCode> {
         let tell = Tell::new(shared, output, colour(io::stdout().is_terminal()));
         let (agent, ring) = Agent::new(&config, probe, tell);
         let (_keep, stop) = oneshot::channel();
+        agent.run(ring, move || Ok(reload.load()?), stop).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn record(args: &RecordArgs, rung: Option<&str>) -> Result<ExitCode> {
+    let config = args.load()?;
+    start_log(Log {
+        level: LogLevel::Warn,
+        format: LogFormat::Text,
+    })?;
+    check_processes(&config.proc_root)?;
+    let (args, reload) = (args.clone(), args.clone());
+    wait_for(async move {
+        let shared = http::Shared::new(Metrics::new()?, Store::new(1));
+        let probe = load::load(&layout::raw(), rung)?;
+        let file = record::create(&args)?;
+        let tell = Tell::new(shared, Output::Nothing, false);
+        let (mut agent, ring) = Agent::new(&config, probe, tell);
+        let bounds = Bounds {
+            size: args.max_size,
+            alone: true,
+        };
+        agent.record(file, bounds)?;
+        let (end, stop) = oneshot::channel();
+        tokio::spawn(async move {
+            match args.duration {
+                Some(duration) => tokio::time::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+            // Gone where the agent has ended by itself.
+            let _ = end.send(());
+        });
         agent.run(ring, move || Ok(reload.load()?), stop).await
     })?;
     Ok(ExitCode::SUCCESS)

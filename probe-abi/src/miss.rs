@@ -36,7 +36,7 @@ misses! {
     NoLayout = 2, "python_unsupported", "The layout of this process's CPython is not known; its stacks are not walked.";
     NoStash = 3, "no_stash", "The stash between entry and exit was full; the record is lost.";
     ProcessesFull = 4, "processes_full", "No room for another watched process.";
-    RateLimited = 5, "rate_limited", "The process registers, or tries to, in a loop; this one was folded.";
+    RateLimited = 5, "rate_limited", "The process registers, tries to, or is sent signals in a loop; this one was folded.";
     Kernel = 6, "kernel_read", "Kernel memory could not be read where BTF said it would be.";
     NodeBound = 7, "node_bound", "The search for the thread state ended at its bound.";
     InterpreterUnknown = 8, "interpreter_unknown", "No interpreter of this process is known yet.";

@@ -16,13 +16,15 @@ pub struct RawProcess {
     /// What its calls of mod_wsgi's intercept cost: apart, so that a loop of the one does not hide
     /// the other, and so that each count of what was folded is exact.
     pub attempts: RawWindow,
+    /// What the signals that it is sent and takes cost: apart for the same reasons.
+    pub signals: RawWindow,
     /// Index into the layouts, or [`crate::python::UNSUPPORTED`]; valid where `interpreters` is not
     /// zero.
     pub layout: u32,
     /// [`RawProcess::EXEMPT`].
     pub flags: u32,
 }
-const _: () = assert!(size_of::<RawProcess>() == 72);
+const _: () = assert!(size_of::<RawProcess>() == 96);
 
 /// A rate limit.
 #[repr(C)]

@@ -20,6 +20,10 @@ impl Kind {
     pub const INTERCEPT: Self = Self(5);
     /// [`RawLifecycle`]: the process begins to read its configuration.
     pub const RELOAD: Self = Self(6);
+    /// [`RawSignal`]: the process sent a signal to a watched one.
+    pub const SENT: Self = Self(7);
+    /// [`RawSignal`]: the process takes a signal: its handler runs next, or the default action.
+    pub const DELIVERED: Self = Self(8);
 }
 
 /// The head of every record.
@@ -177,6 +181,51 @@ impl RawLifecycle {
     /// Parent and child share one table of handlers (`CLONE_SIGHAND` without `CLONE_THREAD`):
     /// what the child sets, the parent has.
     pub const SHARES_HANDLERS: u32 = 1;
+}
+
+/// A signal that was sent, or taken.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct RawSignal {
+    /// Who, when. For [`Kind::SENT`], the sender.
+    pub header: RawHeader,
+    /// When the target was started, like [`RawHeader::start`].
+    pub target_start: u64,
+    /// [`Kind::DELIVERED`]: what runs: 0 is the default, anything else the handler's address.
+    pub handler: u64,
+    /// [`Kind::DELIVERED`]: `SA_…` flags.
+    pub flags: u64,
+    /// Signals of the target that the rate limit swallowed since its last record of one.
+    pub folded: u64,
+    /// The target's process id, in the initial pid namespace.
+    pub target: u32,
+    /// The thread that was meant, or its process's first one.
+    pub target_tid: u32,
+    /// The signal's number.
+    pub signal: u32,
+    /// `si_code`: 0 by `kill`, -6 to a thread, 128 by the kernel.
+    pub code: i32,
+    /// [`Kind::SENT`]: `TRACE_SIGNAL_…` (`include/trace/events/signal.h`, 5.10 to 7.3): 0 queued, 1
+    /// ignored, 2 pending already, 3 and 4 without room in the queue.
+    pub result: u32,
+    /// [`Kind::SENT`]: 1 where the whole process was meant and not one thread.
+    pub group: u32,
+}
+const _: () = assert!(size_of::<RawSignal>() == 48 + 32 + 24);
+
+impl RawSignal {
+    /// The signals by which httpd and mod_wsgi stop, restart and recycle, or that mod_wsgi 6 hands to
+    /// applications, and the one that ends whoever is deaf to them; bit 0 being signal 1: SIGHUP,
+    /// SIGINT, SIGKILL, SIGUSR1, SIGUSR2, SIGTERM, SIGXCPU and SIGWINCH.
+    pub const SENT: u64 = bit(1) | bit(2) | bit(9) | Self::BOTH;
+    /// The same for what is taken. On each exit of a process with several threads all but one of them
+    /// take a SIGKILL that nobody sent: that tells nothing (seen on Linux 6.18).
+    pub const TAKEN: u64 = bit(1) | bit(2) | Self::BOTH;
+    const BOTH: u64 = bit(10) | bit(12) | bit(15) | bit(24) | bit(28);
+}
+
+const fn bit(signal: u32) -> u64 {
+    1 << (signal - 1)
 }
 
 /// A file as the kernel knows it.

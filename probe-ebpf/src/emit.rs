@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::generated as helper;
 use probe_abi::{
     miss::Miss,
-    record::{RawLifecycle, RawRegistration},
+    record::{RawLifecycle, RawRegistration, RawSignal},
 };
 
 use crate::{
@@ -55,6 +55,25 @@ pub fn record(scratch: &Scratch) -> Result<(), Miss> {
             (&raw const EVENTS).cast_mut().cast(),
             (&raw const scratch.record).cast_mut().cast(),
             length,
+            0,
+        )
+    };
+    if sent == 0 {
+        Ok(())
+    } else {
+        Err(Miss::RingFull)
+    }
+}
+
+/// Sends a signal's record.
+#[inline(always)]
+pub fn signal(record: &RawSignal) -> Result<(), Miss> {
+    // SAFETY: the record is initialised as a whole, and its size is that of its type.
+    let sent = unsafe {
+        helper::bpf_ringbuf_output(
+            (&raw const EVENTS).cast_mut().cast(),
+            (&raw const *record).cast_mut().cast(),
+            size_of::<RawSignal>() as u64,
             0,
         )
     };

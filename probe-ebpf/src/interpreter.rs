@@ -49,6 +49,7 @@ fn try_interpreter(ctx: &ProbeContext) -> Result<(), Miss> {
         current,
         registrations: row.registrations,
         attempts: row.attempts,
+        signals: row.signals,
         layout: interpreter.layout,
         flags: row.flags,
     };

@@ -67,6 +67,7 @@ fn try_fork(parent: u64, child: u64) -> Result<(), Miss> {
         current: row.current,
         registrations: RawWindow::NEW,
         attempts: RawWindow::NEW,
+        signals: RawWindow::NEW,
         layout: row.layout,
         flags,
     };
@@ -114,6 +115,7 @@ fn watch(tgid: u32) -> Result<(), Miss> {
         current: 0,
         registrations: RawWindow::NEW,
         attempts: RawWindow::NEW,
+        signals: RawWindow::NEW,
         layout: 0,
         flags: 0,
     };

@@ -8,6 +8,7 @@
 //! | reload | `reload` | `RawLifecycle` | `reload.rs` |
 //! | interpreter | `interpreter` | none: it fills the process's row | `interpreter.rs` |
 //! | lifecycle | `lifecycle_fork`, `lifecycle_exec`, `lifecycle_exit` | `RawLifecycle` | `lifecycle.rs` |
+//! | signal | `signal_generate`, `signal_deliver` | `RawSignal` | `signal.rs` |
 //! | inventory | `inventory` | `RawInventory`, through the iterator's own file | `inventory.rs` |
 //!
 //! Every program is three lines: it tallies the miss of a `try_…` function. Unsafe code lives
@@ -55,6 +56,8 @@ mod registration;
 mod reload;
 #[cfg(target_arch = "bpf")]
 mod scratch;
+#[cfg(target_arch = "bpf")]
+mod signal;
 #[cfg(target_arch = "bpf")]
 mod task;
 #[cfg(target_arch = "bpf")]

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `EVENTS` | 8 MiB |
 //! | `SCRATCH` | 81 KiB for each possible processor, and 1.3 MiB for rows that are claimed |
-//! | `PROCESSES` | 16,384 rows of 72 bytes, about 2 MiB with the table's own |
+//! | `PROCESSES` | 16,384 rows of 96 bytes, about 2.4 MiB with the table's own |
 //! | `PROGRAMS` | 8,192 rows of 4 bytes, about 0.8 MiB with the table's own |
 //! | `STARTS` | 1,024 rows of 24 bytes, about 0.2 MiB with the table's own |
 //! | `STASH` | 4,096 rows of 56 bytes, about 0.5 MiB with the table's own |
@@ -249,6 +249,14 @@ pub fn charge_attempt(tgid: u32, now: u64) -> Option<Charge> {
     let row = PROCESSES.get_ptr_mut(tgid)?;
     // SAFETY: a live element.
     unsafe { charge(&raw mut (*row).attempts, now) }
+}
+
+/// Charges a signal's record to a process; `None` when its limit is reached.
+#[inline(always)]
+pub fn charge_signal(tgid: u32, now: u64) -> Option<Charge> {
+    let row = PROCESSES.get_ptr_mut(tgid)?;
+    // SAFETY: a live element.
+    unsafe { charge(&raw mut (*row).signals, now) }
 }
 
 /// Two threads of one process may race here: the window and what was spent in it are approximate,

@@ -45,6 +45,7 @@ mod expect;
 mod extensions;
 mod greenlets;
 mod loops;
+mod remedies;
 mod runtimes;
 
 /// Where a daemon process answers, in its main interpreter: most extensions know no other.
@@ -75,7 +76,7 @@ struct Seen {
 }
 
 /// The packages of these names, or the test is skipped: the answer is `None`.
-fn environment(test: &str, packages: &[&str]) -> Option<Environment> {
+pub(crate) fn environment(test: &str, packages: &[&str]) -> Option<Environment> {
     let environment = Environment::find().unwrap();
     let missing: Vec<&str> = PACKAGES
         .iter()
@@ -97,7 +98,7 @@ fn environment(test: &str, packages: &[&str]) -> Option<Environment> {
 }
 
 /// A server whose Python has the packages, and no application yet.
-fn builder(environment: &Environment) -> Builder {
+pub(crate) fn builder(environment: &Environment) -> Builder {
     let mut installation = Installation::find().unwrap();
     installation.python_home = Some(environment.home().to_path_buf());
     let apps = package_dir().join("apps");
@@ -202,6 +203,7 @@ fn check_attempts(
     };
     let seen = see(&environment, name, (when, restrict), expected);
     compare(&seen, restrict, expected);
+    remedies::compare(&seen, name);
     let log = &seen.attempts;
     assert_eq!(log.len(), attempts.len(), "{log:#?}");
     for (line, (signal, file, function)) in log.iter().zip(attempts) {

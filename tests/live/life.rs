@@ -48,7 +48,7 @@ impl Watchers {
 }
 
 /// Sends a signal to a worker.
-fn kill(pid: u64, signal: Signal) {
+pub(crate) fn kill(pid: u64, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }

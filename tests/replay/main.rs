@@ -24,6 +24,7 @@ use sigblame_tests::{
 
 use self::told::replay;
 
+mod command;
 mod told;
 mod what_if;
 

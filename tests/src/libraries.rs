@@ -1,5 +1,5 @@
-//! Well-known Python packages whose native code changes signal handlers: which, and where xtask puts
-//! them. The tests use each one as an application would.
+//! Well-known Python packages that change signal handlers, most of them in native code: which, and
+//! where xtask puts them. The live tests use each one as an application would; the audit's read them.
 
 use std::{
     env, fs,
@@ -25,7 +25,7 @@ const fn package(name: &'static str, version: &'static str, proof: &'static str)
     }
 }
 
-/// All of them, 440 MB when they are installed, most of it polars and pyarrow.
+/// All of them, 540 MB when they are installed, most of it polars and pyarrow.
 pub const PACKAGES: &[Package] = &[
     // Rust.
     package("polars", "2.1.0", "polars"),
@@ -42,6 +42,12 @@ pub const PACKAGES: &[Package] = &[
     package("tls-client", "2.0.0", "tls_client"),
     // C++ and Java; needs a Java virtual machine.
     package("JPype1", "1.7.1", "jpype1"),
+    // For the audit only, which nothing of them is run for. Rust, C++ and Python.
+    package("ddtrace", "4.16.0", "ddtrace"),
+    // Python, with billiard's processes.
+    package("celery", "5.7.0", "celery"),
+    // Python, with signals of another kind.
+    package("Django", "5.2.19", "django"),
 ];
 
 /// The directory that has them, below cargo's target directory.

@@ -31,6 +31,7 @@ use crate::{
 
 mod agent;
 mod attempt;
+mod audit;
 mod bpftrace;
 mod configuration;
 mod depth;
@@ -67,6 +68,9 @@ pub(crate) struct Options {
     /// Only how long a large configuration takes to read; root is not wanted then.
     #[arg(long)]
     configuration: bool,
+    /// Only how long an audit of ten thousand files takes; root is not wanted then.
+    #[arg(long)]
+    audit: bool,
     /// Write all figures to this file, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -96,6 +100,11 @@ pub(crate) fn bench(options: &Options) -> Result<ExitCode> {
         let reading = configuration::measure(rounds)?;
         print!("{}", reading.table());
         return keep(options, &json!({ "configuration": reading.json() }));
+    }
+    if options.audit {
+        let audit = audit::measure(rounds)?;
+        print!("{}", audit.table());
+        return keep(options, &json!({ "audit": audit.json() }));
     }
     if !is_root() {
         bail!("failed to load programs into the kernel: run `cargo xtask bench` in a root shell");

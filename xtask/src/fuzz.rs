@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The tests that fuzz: `agent/src/fuzz.rs`.
-const TARGETS: u32 = 6;
+const TARGETS: u32 = 8;
 
 /// LLVM's coverage pass with one byte for each block.
 const FLAGS: [&str; 4] = [

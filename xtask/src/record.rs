@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use probe_abi::record::{Kind, RawHeader, RawLifecycle};
+use probe_abi::record::{Kind, RawHeader, RawLifecycle, RawSignal};
 use serde_json::Value;
 use sigblame_tests::{
     demo::{self, DAEMON_MOUNT},
@@ -160,8 +160,15 @@ fn is_ours(line: &Value, master: u32, ours: &mut BTreeSet<Key>) -> Option<bool> 
             number(offset_of!(RawHeader, tgid), 4)?,
             ticks(offset_of!(RawHeader, start))?,
         );
-        let is_ours = ours.contains(&key);
+        let mut is_ours = ours.contains(&key);
         let kind = number(offset_of!(RawHeader, kind), 2)?;
+        // A signal is its target's, whoever sends it.
+        if kind == u64::from(Kind::SENT.0) {
+            is_ours = ours.contains(&(
+                number(offset_of!(RawSignal, target), 4)?,
+                ticks(offset_of!(RawSignal, target_start))?,
+            ));
+        }
         if is_ours && kind == u64::from(Kind::FORK.0) {
             ours.insert((
                 number(offset_of!(RawLifecycle, other), 4)?,
@@ -172,6 +179,10 @@ fn is_ours(line: &Value, master: u32, ours: &mut BTreeSet<Key>) -> Option<bool> 
     }
     // `{"found": [when, process, …]}`, and the like.
     let (kind, values) = line.as_object()?.iter().next()?;
+    // Of no process: what the engine waited for, and by what it judged.
+    if matches!(kind.as_str(), "overdue" | "settings") {
+        return Some(true);
+    }
     let key = |value: &Value| Some((value["pid"].as_u64()?, value["start"].as_u64()?));
     let process = key(values.get(1)?)?;
     if kind == "found" {
@@ -247,6 +258,8 @@ mod tests {
             (found(11, parent), true),
             ("{\"gone\":[1,{\"pid\":11,\"start\":25}]}".to_owned(), true),
             ("{\"gone\":[1,{\"pid\":11,\"start\":26}]}".to_owned(), false),
+            ("{\"overdue\":5}".to_owned(), true),
+            ("{\"settings\":[5,{}]}".to_owned(), true),
         ];
         let text = |kept: fn(&bool) -> bool| -> String {
             let lines = lines.iter().filter(|(_, ours)| kept(ours));

@@ -28,8 +28,12 @@ const LINKER: &str = "bpf-linker";
 const LINKER_VERSION: &str = "0.13.0";
 
 /// Programs of Python's package index, each with its version: one that knows the published schemas
-/// of Kubernetes, and another reader of Python stacks.
-const PYTHON_TOOLS: [(&str, &str); 2] = [("kubernetes-validate", "1.37.0"), ("py-spy", "0.4.3")];
+/// of Kubernetes, another reader of Python stacks, and another reader of Python source.
+const PYTHON_TOOLS: [(&str, &str); 3] = [
+    ("kubernetes-validate", "1.37.0"),
+    ("py-spy", "0.4.3"),
+    ("ruff", "0.17.6"),
+];
 
 /// Installs what a build needs, and the packages of `groups`.
 pub(crate) fn setup(groups: &[Group]) -> Result<()> {
@@ -79,7 +83,8 @@ pub(crate) fn python_dir() -> Result<PathBuf> {
     Ok(log_dir()?.join("python"))
 }
 
-fn python_tools() -> Result<Step> {
+/// The step that installs the tools from Python's package index.
+pub(crate) fn python_tools() -> Result<Step> {
     let dir = python_dir()?;
     let missing: Vec<_> = PYTHON_TOOLS
         .into_iter()

@@ -211,17 +211,20 @@ pub fn groups(uses: Vec<Located>) -> Vec<Group> {
     for located in uses {
         let owner = located.owner.clone();
         // Those without come last.
-        let key = (owner.is_none(), owner.map(|it| (it.name, it.version)));
-        groups.entry(key).or_default().push(located);
+        groups
+            .entry((owner.is_none(), owner))
+            .or_default()
+            .push(located);
     }
-    let group = |((_, owner), mut uses): ((bool, Option<(String, String)>), Vec<Located>)| {
+    let mut all = Vec::new();
+    for ((_, owner), mut uses) in groups {
         uses.sort_by(|a, b| (&a.file, &a.found).cmp(&(&b.file, &b.found)));
-        let (name, version) = owner.unzip();
-        Group {
+        let (name, version) = owner.map(|it| (it.name, it.version)).unzip();
+        all.push(Group {
             name,
             version,
             uses: uses.into_iter().map(Located::shown).collect(),
-        }
-    };
-    groups.into_iter().map(group).collect()
+        });
+    }
+    all
 }

@@ -207,7 +207,7 @@ impl Found {
 }
 
 fn kind(path: &Path) -> Option<Kind> {
-    let name = path.file_name()?.to_str()?;
+    let name = path.file_name()?.to_string_lossy();
     if name == "__main__.py" {
         Some(Kind::Program)
     } else if name.ends_with(".py") || name.ends_with(".wsgi") {

@@ -152,7 +152,7 @@ impl<R: BufRead> Reader<R> {
                 return Ok(None);
             }
             let told = parse(line, &self.text).and_then(|input: Input| {
-                let told = input.told(&self.header);
+                let told = input.told();
                 told.map_err(|reason| CaptureError::Record { line, reason })
             });
             return match told {

@@ -5,8 +5,8 @@ use std::io::{self, Read as _};
 use super::*;
 use crate::{
     event::{
-        Action, Attempt, Code, FileKey, Frame, NativeFrame, NativeResult, NativeStack, PythonStack,
-        Reason, Registration, Signal, Source, StackCopy, StackResult, Wanted,
+        Action, Attempt, Code, Fate, FileKey, Frame, NativeFrame, NativeResult, NativeStack,
+        PythonStack, Reason, Registration, Sent, Signal, Source, StackCopy, StackResult, Wanted,
         decode::Stamp,
         testing::{encode, with_stack},
     },
@@ -65,6 +65,10 @@ fn looks() -> Vec<Event> {
         event(What::Configured {
             generation: 2,
             configuration: Arc::default(),
+        }),
+        event(What::Reclaimed {
+            ns_pid: 8,
+            notice: Notice::Asked,
         }),
         event(What::Exited { code: 0 }),
         Event {
@@ -151,6 +155,15 @@ fn records() -> Vec<(Event, Vec<u8>)> {
         What::Executed { file },
         What::Attempted(Box::new(attempt)),
         What::Reloads,
+        What::Sent(Sent {
+            signal: Signal::TERM,
+            by: ProcessKey { pid: 6, start: 60 },
+            by_tid: 6,
+            code: 0,
+            to_process: true,
+            fate: Fate::Ignored,
+            folded: 1,
+        }),
         What::Exited { code: 9 },
     ];
     let stamp = Stamp {
@@ -231,6 +244,7 @@ fn the_format_is_the_one_that_was_promised() {
         Input::Record("ab01".to_owned()),
         Input::Registration("ab01".to_owned(), native.clone()),
         Input::Attempt("ab01".to_owned(), native),
+        Input::Reclaimed(Instant(1), KEY, 8, Notice::Killed),
         Input::Overdue(Instant(2)),
         Input::Logged(Instant(3), KEY, 9, Logged::from(&logged())),
         Input::Settings(Instant(4), Judged::from(&header().settings())),
@@ -244,11 +258,12 @@ fn the_format_is_the_one_that_was_promised() {
          \"new_symbol\":null}]}\n\
          {\"attempt\":[\"ab01\",{\"result\":\"none\",\"frames\":[],\"old_symbol\":\"f\",\
          \"new_symbol\":null}]}\n\
+         {\"reclaimed\":[1,{\"pid\":7,\"start\":70},8,\"AH00046\"]}\n\
          {\"overdue\":2}\n\
          {\"logged\":[3,{\"pid\":7,\"start\":70},9,{\"number\":1,\"version\":[3,11],\
          \"result\":\"complete\",\"frames\":[{\"file\":\"/srv/app.py\",\"line\":7,\
          \"function\":\"application\"}]}]}\n\
-         {\"settings\":[4,{\"restrict_signal\":\"off\"}]}\n"
+         {\"settings\":[4,{\"clock\":{\"offset\":-5},\"restrict_signal\":\"off\"}]}\n"
     );
 }
 

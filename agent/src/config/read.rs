@@ -14,7 +14,7 @@ use super::{KEEP_LIMIT, RestrictSignal};
 const SECTIONS: [(&str, &[&str]); 4] = [
     ("web", &["listen_address"]),
     ("log", &["level", "format"]),
-    ("policy", &["restrict_signal"]),
+    ("policy", &["restrict_signal", "shutdown_grace_seconds"]),
     ("findings", &["keep"]),
 ];
 
@@ -69,6 +69,18 @@ where
             "off" | "false" => Some(RestrictSignal::Off),
             _ => None,
         },
+    })
+}
+
+/// `policy.shutdown_grace_seconds`.
+pub(super) fn grace<'de, D>(deserializer: D) -> Result<u64, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_any(Scalar {
+        key: "shutdown_grace_seconds",
+        expected: "a number from 1 to 3600",
+        read: |word| word.parse().ok().filter(|n| (1..=3600).contains(n)),
     })
 }
 

@@ -25,7 +25,7 @@ fn nothing_said_is_the_default() {
 #[test]
 fn every_key_is_read() {
     let text = "web:\n  listen_address: '[::1]:80'\nstate_dir: /var/lib/sigblame\n\
-                log: { level: debug, format: json }\npolicy: { restrict_signal: off }\n\
+                log: { level: debug, format: json }\npolicy: { restrict_signal: off, shutdown_grace_seconds: 7 }\n\
                 exceptions: [{ signal: SIGALRM, reason: known }]\n\
                 findings: { keep: 5 }\nproc_root: /host/proc\n";
     let expected = Config {
@@ -39,6 +39,7 @@ fn every_key_is_read() {
         },
         policy: Policy {
             restrict_signal: RestrictSignal::Off,
+            shutdown_grace_seconds: 7,
         },
         exceptions: vec![Exception {
             rule: None,
@@ -103,6 +104,10 @@ fn errors_name_line_and_nearest_key() {
         (
             "policy:\n  restrict_signal: maybe\n",
             "2: restrict_signal is \"maybe\", not auto, on or off",
+        ),
+        (
+            "policy:\n  shutdown_grace_seconds: 0\n",
+            "2: shutdown_grace_seconds is 0, not a number from 1 to 3600",
         ),
         (
             "findings:\n  keep: 0\n",

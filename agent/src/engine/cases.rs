@@ -6,7 +6,7 @@ use super::{
         CHILD, HTTPD, LIBRARY, MASTER, MOD_WSGI, MPM, PYTHON, WORKER, event, fork, found,
         on_thread, set,
     },
-    restriction_cases, takeover_cases,
+    restriction_cases, shutdown_cases, takeover_cases,
 };
 use crate::{
     event::{Action, Event, Signal, What},
@@ -250,6 +250,7 @@ fn all() -> impl Iterator<Item = Case> {
     cases()
         .into_iter()
         .chain(restriction_cases::cases())
+        .chain(shutdown_cases::cases())
         .chain(takeover_cases::cases())
 }
 

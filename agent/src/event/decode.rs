@@ -4,12 +4,15 @@
 //! or a damaged capture, and the record is refused whole, by an error that says what and where.
 
 mod attempt;
+mod signal;
 mod stack;
 
 use probe_abi::{
     native::RawNative,
     python::RawStack,
-    record::{Kind, RawDisposition, RawHeader, RawIntercept, RawLifecycle, RawRegistration},
+    record::{
+        Kind, RawDisposition, RawHeader, RawIntercept, RawLifecycle, RawRegistration, RawSignal,
+    },
 };
 use thiserror::Error;
 use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
@@ -66,6 +69,10 @@ pub enum DecodeError {
     NoFrameBefore { frame: u32 },
     #[error("failed to decode frame {frame}: it brings what its flags {flags:#x} say is elsewhere")]
     FrameContradiction { frame: u32, flags: u16 },
+    #[error("failed to decode a signal: {signal} is none")]
+    UnknownSignal { signal: u32 },
+    #[error("failed to decode a signal: what became of it, {fate}, is unknown")]
+    UnknownFate { fate: u32 },
     #[error("failed to decode an attempt: its handler {handler} is unknown")]
     UnknownHandler { handler: u16 },
     #[error(
@@ -97,7 +104,18 @@ pub fn decode(bytes: &[u8]) -> Result<(Stamp, Event), DecodeError> {
     if !size.is_multiple_of(8) {
         return Err(DecodeError::SizeUneven { size: header.size });
     }
+    let mut whose = (
+        ProcessKey::from_kernel(header.tgid, header.start),
+        header.tid,
+    );
     let what = match header.kind {
+        Kind::SENT | Kind::DELIVERED => {
+            let raw: RawSignal = part(record, "a signal's record")?;
+            rest(record, size_of_val(&raw), 0, &header)?;
+            let (target, tid, what) = signal::decode(&raw)?;
+            whose = (target, tid);
+            what
+        }
         Kind::REGISTRATION => {
             let raw: RawRegistration = part(record, "a registration")?;
             let parts = u64::from(raw.python.size) + u64::from(raw.native.size);
@@ -125,8 +143,8 @@ pub fn decode(bytes: &[u8]) -> Result<(Stamp, Event), DecodeError> {
     };
     let event = Event {
         when: Instant(header.when),
-        process: ProcessKey::from_kernel(header.tgid, header.start),
-        tid: header.tid,
+        process: whose.0,
+        tid: whose.1,
         what,
     };
     Ok((stamp, event))

@@ -3,6 +3,7 @@
 mod attempt;
 pub mod decode;
 mod native;
+mod signals;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
@@ -13,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::attempt::{Attempt, Source, Wanted};
 pub use self::native::{Code, NativeFrame, NativeResult, NativeStack, Reason, StackCopy};
+pub use self::signals::{Delivered, Fate, Sent};
 use crate::{
-    httpd::Configuration,
+    httpd::{Configuration, Notice},
     process::{Found, Modules, ProcessKey},
     python::Version,
 };
@@ -88,6 +90,17 @@ pub enum What {
     Mapped(Modules),
     /// The inventory brought every disposition of the process.
     Inventory(Box<Dispositions>),
+    /// A signal was sent to the process.
+    Sent(Sent),
+    /// A thread of the process takes a signal.
+    Delivered(Delivered),
+    /// httpd's own error log says that a child did not go. Of the server's first process.
+    Reclaimed {
+        /// The child, by its id in the server's pid namespace.
+        ns_pid: u32,
+        /// What httpd does about it.
+        notice: Notice,
+    },
     /// The moment for which something waited has come, see `Engine::deadline`. Of no process.
     Overdue,
 }

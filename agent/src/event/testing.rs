@@ -1,6 +1,7 @@
 //! Raw records as the probe would write them, for tests that need bytes.
 
 mod frames;
+mod signal;
 
 use probe_abi::{
     miss::Miss,
@@ -46,7 +47,9 @@ pub fn encode(stamp: Stamp, event: &Event) -> Option<Vec<u8>> {
         What::Forked { .. } | What::Executed { .. } | What::Reloads | What::Exited { .. } => {
             encode_lifecycle(header, &event.what)?
         }
+        What::Sent(_) | What::Delivered(_) => signal::encode(header, event)?,
         What::Configured { .. }
+        | What::Reclaimed { .. }
         | What::Found(_)
         | What::Mapped(_)
         | What::Inventory(_)

@@ -270,7 +270,7 @@ fn number_after(text: &str, word: &str) -> Option<u64> {
 }
 
 /// The word in brackets that tells the level, `[wsgi:warn]`, with its brackets.
-fn level(head: &str) -> Option<&str> {
+pub(super) fn level(head: &str) -> Option<&str> {
     const LEVELS: [&str; 8] = [
         "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug",
     ];

@@ -24,6 +24,7 @@ pub mod program;
 #[cfg(test)]
 mod property_tests;
 pub mod reader;
+pub mod reclaim;
 mod scripts;
 mod sections;
 mod servers;
@@ -34,6 +35,7 @@ pub mod version;
 
 use std::{fmt, sync::Arc};
 
+pub use self::reclaim::Notice;
 use serde::{Deserialize, Serialize};
 
 /// mod_wsgi's name for the main interpreter, and for embedded mode where a process group is meant.

@@ -3,12 +3,14 @@
 pub mod book;
 pub mod exceptions;
 pub mod finding;
+pub mod hangs;
 mod history;
 pub mod remedy;
 pub mod report;
 pub mod rules;
 #[cfg(test)]
 pub(crate) mod sample;
+pub(crate) mod suppose;
 
 pub use finding::{Finding, Origin, Outcome, Route, Severity, State};
 
@@ -16,15 +18,15 @@ use std::sync::Arc;
 
 use crate::{
     config::{Exception, RestrictSignal},
-    event::Instant,
+    event::{Instant, Signal},
     policy::{
-        finding::{Evidence, Extent, WallClock},
+        finding::{Cause, Evidence, Extent, ShutdownRef, WallClock, WorkerRef},
         rules::{Holds, RULES, Restriction, Rule},
     },
     process::{
         Role,
         origin::Origin as Asked,
-        table::{Blocked, Change},
+        table::{Blocked, Change, Hang},
         takeover::{TakeoverId, Turn},
     },
 };
@@ -63,16 +65,25 @@ pub fn judge(settings: &Settings, change: &Change) -> Option<(TakeoverId, Findin
     }
     let (restriction, _) =
         report::in_force(change.context.restriction.as_ref(), settings.restriction);
-    let holding = RULES.iter().filter(|rule| match rule.holds {
-        Holds::Takeover(holds) => holds(restriction, change, signal),
-        Holds::Attempt => false,
-    });
+    let holding = takeover_rules(restriction, change, signal);
     let evidence = report::evidence(change, settings.restriction)?;
     let when = change.context.when;
     Some((
         takeover,
         finding(settings, when, takeover, evidence, holding)?,
     ))
+}
+
+/// The rules that hold for a takeover.
+fn takeover_rules(
+    restriction: Restriction,
+    change: &Change,
+    signal: Signal,
+) -> impl Iterator<Item = &'static Rule> {
+    RULES.iter().filter(move |rule| match rule.holds {
+        Holds::Takeover(holds) => holds(restriction, change, signal),
+        Holds::Attempt | Holds::Shutdown => false,
+    })
 }
 
 /// Judges a blocked attempt, the `number`th of all. `None` where its number is no signal.
@@ -85,6 +96,63 @@ pub fn judge_attempt(settings: &Settings, blocked: &Blocked, number: u64) -> Opt
     // Takeovers and attempts are numbered each for themselves: the upper half is the attempts'.
     let number = number | 1 << 31;
     finding(settings, blocked.context.when, number, evidence, holding)
+}
+
+/// Judges a worker that does not go, by the finding of the takeover that is in its way.
+#[must_use]
+pub fn judge_hang(
+    settings: &Settings,
+    when: Instant,
+    cause: &Finding,
+    hang: &Hang<'_>,
+) -> Option<Finding> {
+    let rule = RULES
+        .iter()
+        .filter(|rule| matches!(rule.holds, Holds::Shutdown));
+    // The first worker's evidence stands for all of its cause: here it is about this one.
+    let evidence = Evidence {
+        worker: WorkerRef {
+            pid: hang.process.key.pid,
+            ns_pid: hang.process.ns_pid,
+            ..cause.evidence.worker.clone()
+        },
+        ..cause.evidence.clone()
+    };
+    // Numbered by its takeover, beside takeovers and attempts.
+    let number = hang.takeover & !(0b11 << 30) | 1 << 30;
+    let mut finding = finding(settings, when, number, evidence, rule)?;
+    finding.extent = Extent {
+        workers: 1,
+        of: hang.siblings,
+        workers_ever: 1,
+        ..Extent::default()
+    };
+    finding.cause = Some(Cause {
+        id: cause.id.clone(),
+        fingerprint: cause.fingerprint.clone(),
+        rule: cause.rule.clone(),
+        signal: hang.asked.signal.into(),
+        since: settings.clock.rfc3339(hang.since),
+        blame: cause.evidence.blame.clone(),
+    });
+    let handled = hang.asked.handled.as_ref();
+    finding.shutdown = Some(ShutdownRef {
+        signal: hang.asked.signal.into(),
+        sent_at: settings.clock.rfc3339(hang.asked.since),
+        sent_by: hang.asked.by.name().to_owned(),
+        occasion: hang.shutdown.occasion.name().to_owned(),
+        result: hang.asked.result().to_owned(),
+        handled_by: handled.and_then(|owner| owner.as_ref()?.name().map(str::to_owned)),
+        seconds: None,
+        killed: false,
+        confirmed_by: hang
+            .shutdown
+            .notices
+            .iter()
+            .map(|notice| notice.name().to_owned())
+            .collect(),
+    });
+    Some(finding)
 }
 
 fn finding<'a>(

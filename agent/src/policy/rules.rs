@@ -60,6 +60,8 @@ pub enum Holds {
     Takeover(fn(Restriction, &Change, Signal) -> bool),
     /// For each call that mod_wsgi blocked.
     Attempt,
+    /// For a worker that is there yet although it was asked to go by a signal that was taken.
+    Shutdown,
 }
 
 /// Every rule, the one that says most first.
@@ -133,6 +135,15 @@ pub const RULES: &[Rule] = &[
         remedy: "Remove the call, or guard it where the application also runs outside of \
                  mod_wsgi; {way}.",
         holds: Holds::Attempt,
+    },
+    Rule {
+        id: "shutdown-blocked",
+        severity: Severity::Critical,
+        sentence: "was sent to end the worker, which did not go: the signal had been taken",
+        remedy: "Do what the takeover's own finding says (`cause`): as long as the signal is taken, \
+                 each stop and restart waits until httpd kills the worker, and a daemon that is to \
+                 be recycled goes on without its requests.",
+        holds: Holds::Shutdown,
     },
 ];
 

@@ -17,6 +17,8 @@ pub const BUDGETS: &[(&str, u32)] = &[
     ("interpreter", 1_000),
     ("intercept", 200_000),
     ("reload", 1_000),
+    ("signal_generate", 1_000),
+    ("signal_deliver", 1_000),
     ("inventory", 1_000),
 ];
 

@@ -127,6 +127,19 @@ pub const HOOKS: &[Hook] = &[
         emits: "RawLifecycle",
     },
     Hook {
+        name: "signal",
+        required: false,
+        rungs: &[Rung {
+            mechanism: "raw_tracepoint",
+            since: "5.10",
+            programs: &[
+                ("signal_generate", At::RawTracepoint("signal_generate")),
+                ("signal_deliver", At::RawTracepoint("signal_deliver")),
+            ],
+        }],
+        emits: "RawSignal",
+    },
+    Hook {
         name: "inventory",
         required: false,
         rungs: &[Rung {

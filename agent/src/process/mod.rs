@@ -17,6 +17,7 @@ pub mod python_file;
 pub(crate) mod sample;
 pub mod scan;
 pub mod server;
+pub mod shutdown;
 pub mod stack;
 pub mod table;
 pub mod takeover;

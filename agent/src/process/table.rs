@@ -7,6 +7,7 @@ mod context;
 mod lives;
 mod process;
 mod roles;
+mod shutdowns;
 mod siblings;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 pub use self::{
     context::{Blocked, Change, Context},
     process::Process,
+    shutdowns::Hang,
     siblings::Siblings,
 };
 use crate::{
@@ -24,6 +26,7 @@ use crate::{
         ProcessKey, Role,
         origin::{self, Origin, Owner, Route},
         server::{Server, ServerId, Servers},
+        shutdown::Shutdowns,
         stack,
         takeover::{Ended, Ending, TakeoverId, Turn},
     },
@@ -54,6 +57,7 @@ pub struct Applied {
 pub struct Table {
     processes: BTreeMap<u32, Process>,
     servers: Servers,
+    shutdowns: Shutdowns,
     next_takeover: TakeoverId,
 }
 
@@ -99,7 +103,9 @@ impl Table {
                     self.tell_service_scripts(server);
                 }
             }
-            What::Overdue => {}
+            What::Sent(sent) => self.sent(event.when, key, &sent),
+            What::Delivered(delivered) => self.delivered(key, &delivered),
+            What::Overdue | What::Reclaimed { .. } => {}
             What::Executed { .. } => return self.left(event.when, key, Ending::Executed),
             What::Exited { .. } => return self.left(event.when, key, Ending::Exited),
             What::Registration(registration) => {

@@ -1,10 +1,12 @@
-//! Blocked attempts from the servers' error logs, where the probe cannot see a mod_wsgi's intercept.
+//! What the servers' error logs tell: blocked attempts, where the probe cannot see a mod_wsgi's
+//! intercept, and children that do not go.
 //!
-//! A log tells less: no interpreter, no handler, plain function names, and from mod_wsgi 6 on
-//! nothing at httpd's usual level. It is read only for servers whose mod_wsgi cannot be probed.
+//! Of attempts a log tells less: no interpreter, no handler, plain function names, and from mod_wsgi 6
+//! on nothing at httpd's usual level. It is read for servers whose mod_wsgi cannot be probed, and while
+//! a worker of a server is asked to go.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -22,6 +24,7 @@ use crate::{
         ErrorLog,
         error_log::{LoggedAttempt, Reader},
         follow::Follower,
+        reclaim::{self, Notice},
     },
     process::{ModuleKind, Modules, ProcessKey, Role, server::ServerId},
     python::Version,
@@ -46,6 +49,8 @@ pub(super) struct ErrorLogs {
 /// Those of one server.
 struct Logs {
     master: ProcessKey,
+    /// Its mod_wsgi cannot be probed.
+    deaf: bool,
     /// As the configuration has them.
     said: Vec<ErrorLog>,
     files: Vec<(Follower, Reader)>,
@@ -56,7 +61,7 @@ struct Logs {
 }
 
 impl Logs {
-    fn new(proc_root: &Path, master: ProcessKey, said: &[ErrorLog]) -> Self {
+    fn new(proc_root: &Path, master: ProcessKey, deaf: bool, said: &[ErrorLog]) -> Self {
         let (mut files, mut unreadable) = (Vec::new(), Vec::new());
         for log in said.iter().take(LOGS_MAX) {
             match log {
@@ -69,6 +74,7 @@ impl Logs {
         }
         Self {
             master,
+            deaf,
             said: said.to_vec(),
             files,
             unreadable,
@@ -77,16 +83,20 @@ impl Logs {
         }
     }
 
-    fn poll(&mut self, now: Instant) -> Vec<LoggedAttempt> {
-        let mut attempts = Vec::new();
+    /// Attempts, and children by their ids in the server's pid namespace.
+    fn poll(&mut self, now: Instant) -> (Vec<LoggedAttempt>, Vec<(u32, Notice)>) {
+        let (mut attempts, mut notices) = (Vec::new(), Vec::new());
         for (follower, reader) in &mut self.files {
             for line in follower.poll() {
-                attempts.extend(reader.read(&line, now));
+                notices.extend(reclaim::notice(&line));
+                if self.deaf {
+                    attempts.extend(reader.read(&line, now));
+                }
             }
             let before = Instant(now.0.saturating_sub(COMPLETE));
             attempts.extend(reader.overdue(before));
         }
-        attempts
+        (attempts, notices)
     }
 
     /// Attempts whose process the log did not tell, and bytes that came faster than they were read,
@@ -110,34 +120,47 @@ impl ErrorLogs {
         }
     }
 
-    /// Begins and ends following, by which servers' mod_wsgi cannot be probed now.
+    /// Begins and ends following, by which servers' mod_wsgi cannot be probed now, and which ask
+    /// workers to go.
     fn settle(&mut self, engine: &Engine, watch: &Watch) {
-        let mut deaf: BTreeMap<ServerId, (ProcessKey, &[ErrorLog])> = BTreeMap::new();
+        let asked = engine.table.shutdowns().workers();
+        let asked = asked.filter_map(|key| engine.table.get(key).map(|process| process.server));
+        let asked: BTreeSet<ServerId> = asked.collect();
+        let mut wanted: BTreeMap<ServerId, (ProcessKey, bool, &[ErrorLog])> = BTreeMap::new();
         for server in engine.table.servers() {
-            if watch.deaf(server.master).is_some()
+            let deaf = watch.deaf(server.master).is_some();
+            if (deaf || asked.contains(&server.id))
                 && let Some(configuration) = server.newest()
             {
-                deaf.insert(server.id, (server.master, &configuration.error_logs));
+                let logs = &configuration.error_logs;
+                wanted.insert(server.id, (server.master, deaf, logs));
             }
         }
         self.servers.retain(|id, logs| {
-            let said = |(master, said): &(ProcessKey, &[ErrorLog])| {
-                *master == logs.master && *said == logs.said
+            let Some((master, deaf, said)) = wanted.get(id) else {
+                return false;
             };
-            deaf.get(id).is_some_and(said)
+            logs.deaf = *deaf;
+            *master == logs.master && *said == logs.said
         });
-        for (id, (master, said)) in deaf {
+        for (id, (master, deaf, said)) in wanted {
             self.servers
                 .entry(id)
-                .or_insert_with(|| Logs::new(&self.proc_root, master, said));
+                .or_insert_with(|| Logs::new(&self.proc_root, master, deaf, said));
         }
+    }
+
+    /// Those that are read for blocked attempts.
+    fn deaf(&self) -> impl Iterator<Item = (&ServerId, &Logs)> {
+        self.servers.iter().filter(|(_, logs)| logs.deaf)
     }
 
     /// Whether any log is read, and which cannot be; `None` where that is no news.
     fn news(&mut self, engine: &Engine) -> Option<(bool, Vec<String>)> {
         let mut reasons = Vec::new();
         for server in engine.table.servers() {
-            let Some(logs) = self.servers.get(&server.id) else {
+            let logs = self.servers.get(&server.id);
+            let Some(logs) = logs.filter(|logs| logs.deaf) else {
                 continue;
             };
             let name = &server.name;
@@ -153,10 +176,10 @@ impl ErrorLogs {
                 ));
             }
         }
-        let logs = self.servers.values().flat_map(|logs| &logs.files);
+        let logs = self.deaf().flat_map(|(_, logs)| &logs.files);
         let is_read = logs.into_iter().any(|(follower, _)| follower.is_open());
         let now = (is_read, reasons);
-        if self.servers.is_empty() && self.told.is_none() || self.told.as_ref() == Some(&now) {
+        if self.deaf().next().is_none() && self.told.is_none() || self.told.as_ref() == Some(&now) {
             return None;
         }
         self.told = Some(now.clone());
@@ -169,9 +192,12 @@ impl Agent {
     pub(super) fn read_error_logs(&mut self) {
         self.error_logs.settle(&self.engine, &self.watch);
         let now = clock::now();
-        let mut told = Vec::new();
+        let (mut told, mut reclaimed) = (Vec::new(), Vec::new());
         for (server, logs) in &mut self.error_logs.servers {
-            told.extend(logs.poll(now).into_iter().map(|attempt| (*server, attempt)));
+            let (attempts, notices) = logs.poll(now);
+            told.extend(attempts.into_iter().map(|attempt| (*server, attempt)));
+            let whose = (*server, logs.master);
+            reclaimed.extend(notices.into_iter().map(|notice| (whose, notice)));
             let (nameless, skipped) = logs.lost();
             self.tell.lost(Stage::ErrorLog, nameless);
             if skipped > 0 {
@@ -180,6 +206,16 @@ impl Agent {
         }
         for (server, attempt) in told {
             self.logged(server, attempt, now);
+        }
+        for ((server, process), (ns_pid, notice)) in reclaimed {
+            // Whose id that is, is known from then on.
+            let _ = self.worker(server, ns_pid, now);
+            self.whole(Event {
+                when: now,
+                process,
+                tid: process.pid,
+                what: What::Reclaimed { ns_pid, notice },
+            });
         }
         if let Some((is_read, reasons)) = self.error_logs.news(&self.engine) {
             for reason in &reasons {

@@ -58,6 +58,19 @@ impl Agent {
         }
     }
 
+    /// Forgets what was noted for looks at a process that is gone, or that runs another program.
+    pub(super) fn forget(&mut self, event: &Event) {
+        if let What::Exited { .. } = event.what {
+            self.watch.gone(event.process);
+            self.budget.forget(event.process);
+            self.stacks_budget.forget(event.process);
+            self.groupless.remove(&event.process);
+        }
+        if let What::Exited { .. } | What::Executed { .. } = event.what {
+            self.unwound.forget(event.process);
+        }
+    }
+
     /// Looks at a daemon again whose group is not known: it was looked at before it had closed the
     /// sockets of the other groups.
     fn find_group(&mut self, key: ProcessKey, when: Instant) {

@@ -18,7 +18,6 @@ mod watch;
 
 use std::{
     collections::HashMap,
-    fs::File,
     future::ready,
     time::{Duration, Instant as Moment},
 };
@@ -32,10 +31,14 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-pub use self::tell::{Output, Tell};
 use self::{
     ask::Questions, budget::Budget, configurations::Configurations, error_logs::ErrorLogs,
     garbled::Garbled, keep::Keep, unwound::Unwound, watch::Watch,
+};
+pub use self::{
+    keep::Bounds,
+    settings::settings,
+    tell::{Output, Tell},
 };
 use crate::{
     capture::Input,
@@ -99,8 +102,10 @@ impl Agent {
         for status in &hooks {
             tell.hook(status);
         }
+        let mut engine = Engine::new(settings::of(config));
+        engine.set_grace(settings::grace(config));
         let agent = Self {
-            engine: Engine::new(settings::of(config)),
+            engine,
             watch: Watch::new(&config.proc_root, controls),
             tell,
             gaps: Gaps::default(),
@@ -120,16 +125,6 @@ impl Agent {
             full_before: 0,
         };
         (agent, ring)
-    }
-
-    /// Keeps everything that the engine is told, for a replay.
-    ///
-    /// # Errors
-    ///
-    /// Where the header cannot be written.
-    pub fn record(&mut self, file: File) -> Result<()> {
-        self.keep = Keep::begin(file, self.engine.settings())?;
-        Ok(())
     }
 
     /// Scans, then drains until a signal or `stop` ends it. `load` reads the configuration
@@ -158,7 +153,7 @@ impl Agent {
         self.drain(&mut ring)?;
         self.tell.ready();
         info!(servers = self.engine.table.servers().count(), "watching");
-        loop {
+        while !self.keep.is_over() {
             let due = self.watch.due();
             let until = self.configurations.until();
             let is_full = self.configurations.is_full();
@@ -196,7 +191,7 @@ impl Agent {
                 Some(question) = questions.next() => {
                     self.answer(question, &mut questions, &mut ring)?;
                 }
-                _ = hangup.recv() => self.reload(&load, &mut ring)?,
+                _ = hangup.recv() => self.reload(&load),
                 _ = term.recv() => break,
                 _ = int.recv() => break,
                 _ = &mut stop => break,
@@ -326,6 +321,10 @@ impl Agent {
                 self.look_up_from(event.process, event.when);
             }
             What::Executed { file } => self.watch.executed(event.process, *file),
+            // httpd writes before it kills, and this is the last moment at which that has an addressee.
+            What::Exited { code } if self.engine.is_killed(event.process, *code) => {
+                self.read_error_logs();
+            }
             _ => {}
         }
         self.keep.keep(|| Input::of_record(bytes, &event));
@@ -344,15 +343,7 @@ impl Agent {
         if let Some(kind) = EventKind::of(&event.what) {
             self.tell.event(kind);
         }
-        if let What::Exited { .. } = event.what {
-            self.watch.gone(event.process);
-            self.budget.forget(event.process);
-            self.stacks_budget.forget(event.process);
-            self.groupless.remove(&event.process);
-        }
-        if let What::Exited { .. } | What::Executed { .. } = event.what {
-            self.unwound.forget(event.process);
-        }
+        self.forget(&event);
         let key = event.process;
         let is_found = matches!(event.what, What::Found(_));
         let reloads = matches!(event.what, What::Reloads);
@@ -378,6 +369,7 @@ impl Agent {
         self.exempt_before = exempt;
         self.read_error_logs();
         self.tell.tick(&self.engine, &self.watch);
+        self.keep.tick(self.engine.table.servers().count());
         if let Some((probed, failed)) = self.watch.intercepts() {
             self.tell.intercepts(probed, &failed);
         }

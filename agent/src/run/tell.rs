@@ -41,6 +41,8 @@ pub enum Output {
         /// Those of the server and the interpreter, too.
         all: bool,
     },
+    /// Nothing: what is heard is recorded.
+    Nothing,
 }
 
 /// Everything that the loop writes to.
@@ -119,8 +121,10 @@ impl Tell {
 
     pub(super) fn ready(&self) {
         self.shared.set_ready();
-        if let Output::Trace { .. } = self.output {
-            eprintln!("tracing registrations; Ctrl-C ends it");
+        match self.output {
+            Output::Findings(_) => {}
+            Output::Trace { .. } => eprintln!("tracing registrations; Ctrl-C ends it"),
+            Output::Nothing => eprintln!("recording; Ctrl-C ends it"),
         }
     }
 

@@ -15,6 +15,8 @@ LIBC.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
 LIBC.signal.restype = ctypes.c_void_p
 
 SIGUSR2 = 12
+SIGTERM = 15
+SIG_IGN = 1
 
 
 def stack():
@@ -50,6 +52,10 @@ class Reports:
 
 
 def application(environ, start_response):
+    if environ["PATH_INFO"] == "/deaf":
+        LIBC.signal(SIGTERM, SIG_IGN)
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [b"[1]"]
     # SIG_IGN, SIG_DFL, SIG_IGN, and so on: each call changes something.
     Reports.calls += 1
     told = Reports().start(Reports.calls % 2)

@@ -91,9 +91,9 @@ def doctor(rung):
     tell("doctor", rung=rung, code=said.returncode, output=said.stdout, errors=said.stderr)
 
 
-def ask():
+def ask(path="/"):
     try:
-        with urllib.request.urlopen("http://127.0.0.1:8080/", timeout=PATIENCE) as answer:
+        with urllib.request.urlopen("http://127.0.0.1:8080" + path, timeout=PATIENCE) as answer:
             return json.load(answer)
     except urllib.error.HTTPError:
         raise
@@ -146,7 +146,8 @@ def trace(rung):
 
 
 def reload():
-    """Starts the server and restarts it, and tells what the agent heard."""
+    """Starts the server, restarts it, and stops it while a worker ignores SIGTERM; tells what the agent
+    heard."""
     capture, log = "/run/capture.jsonl", "/run/run.err"
     command = [AGENT, "run", "--capture", capture, "--web.listen-address", "127.0.0.1:9749"]
     with open(log, "w") as err:
@@ -170,6 +171,7 @@ def reload():
         server.send_signal(signal.SIGUSR1)
         wait_for("httpd to restart", lambda: resumed() == before + 2)
         wait_for("httpd to answer again", ask)
+        wait_for("a deaf worker", lambda: ask("/deaf"))
     except Exception:
         problem = traceback.format_exc()
     finally:

@@ -163,6 +163,8 @@ pub(super) fn compare(seen: &Seen, restrict: bool, expected: &[Expected]) {
             "count": 1, "restriction": if restrict { "on" } else { "off" },
         });
         assert_eq!(told, wanted, "{finding:#}");
+        let lasting = expected.resolved.then_some("temporary");
+        assert_eq!(finding["lasting"], json!(lasting), "{finding:#}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use probe_abi::record::{Kind, RawHeader};
+use probe_abi::record::{Kind, RawHeader, RawSignal};
 use serde_json::Value;
 
 use crate::record;
@@ -217,6 +217,59 @@ impl Verdict {
                 text(&line["errors"])
             );
             self.fault("reload", &what);
+        }
+        self.signals(line);
+    }
+
+    /// The signals around a graceful restart and a stop: what the server is sent and takes, and what
+    /// it sends to a worker that ignores it.
+    fn signals(&mut self, line: &Value) {
+        let server = line["server"].as_u64();
+        let heard = |kind: Kind,
+                     signal: u64,
+                     fits: &dyn Fn(&dyn Fn(usize, usize) -> u64) -> bool| {
+            let mut records = line["records"].as_array().into_iter().flatten();
+            records.any(|record| {
+                let number = |at, size| record::number(text(record), at, size).unwrap_or_default();
+                number(offset_of!(RawHeader, kind), 2) == u64::from(kind.0)
+                    && number(offset_of!(RawSignal, signal), 4) == signal
+                    && fits(&number)
+            })
+        };
+        let (usr1, term) = (10, 15);
+        let to_server = |number: &dyn Fn(usize, usize) -> u64| {
+            Some(number(offset_of!(RawSignal, target), 4)) == server
+                && number(offset_of!(RawSignal, target_start), 8) != 0
+        };
+        let handled = |number: &dyn Fn(usize, usize) -> u64| {
+            to_server(number) && number(offset_of!(RawSignal, handler), 8) > 1
+        };
+        let ignored = |number: &dyn Fn(usize, usize) -> u64| {
+            Some(number(offset_of!(RawHeader, tgid), 4)) == server
+                && number(offset_of!(RawSignal, result), 4) == 1
+                && number(offset_of!(RawSignal, group), 4) == 1
+        };
+        for (what, is_heard) in [
+            (
+                "SIGUSR1 sent to the server",
+                heard(Kind::SENT, usr1, &to_server),
+            ),
+            (
+                "SIGUSR1 handled by the server",
+                heard(Kind::DELIVERED, usr1, &handled),
+            ),
+            (
+                "SIGTERM sent to the server",
+                heard(Kind::SENT, term, &to_server),
+            ),
+            (
+                "SIGTERM ignored by its worker",
+                heard(Kind::SENT, term, &ignored),
+            ),
+        ] {
+            if !is_heard {
+                self.fault("signal", &format!("{what} was not heard"));
+            }
         }
     }
 

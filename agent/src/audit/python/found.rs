@@ -23,7 +23,7 @@ pub(super) fn uses(mut model: Model<'_>, lines: &Lines) -> (Vec<Use>, Option<&'s
     let edges = edges(&mut model);
     let reached = reached(&edges);
     let when = |context: Context| when(&model, &reached, context);
-    let evaluator = Evaluator::new(&model, model.size);
+    let evaluator = Evaluator::new(&model);
     let mut uses = BTreeSet::new();
     for (module, offset, context) in &model.imports {
         for (name, signal) in known::IMPORTS {
@@ -91,13 +91,20 @@ fn of_call(evaluator: &Evaluator<'_, '_>, call: &Call<'_>) -> Vec<Found> {
             });
         }
     };
-    for value in evaluator.values(&call.call.func, call.scope) {
+    let mut is_builtin = false;
+    for value in evaluator.functions(&call.call.func, call.scope) {
         add(&value, 0);
+        // A builtin that only looks at it, like `hasattr` and `callable`.
+        is_builtin |= matches!(&value, Value::Path(path) if !path.contains('.') && path != "map");
     }
-    // `functools.partial(signal.signal, …)`, `loop.call_soon(signal.signal, …)`.
-    for (at, argument) in call.call.arguments.args.iter().enumerate().take(4) {
-        if matches!(argument, Expr::Name(_) | Expr::Attribute(_)) {
-            for value in evaluator.values(argument, call.scope) {
+    // `functools.partial(signal.signal, …)`, `loop.call_soon(signal.signal, …)`: with what it is to
+    // be called with.
+    let arguments = &call.call.arguments.args;
+    for (at, argument) in arguments.iter().enumerate().take(4) {
+        let is_name = matches!(argument, Expr::Name(_) | Expr::Attribute(_));
+        let has_more = at + 1 < arguments.len();
+        if is_name && has_more && !is_builtin {
+            for value in evaluator.functions(argument, call.scope) {
                 add(&value, at + 1);
             }
         }
@@ -230,12 +237,12 @@ fn edges(model: &mut Model<'_>) -> HashSet<(Context, FunctionId)> {
     let mut edges = HashSet::new();
     for _ in 0..2 {
         let mut callers = std::collections::HashMap::<FunctionId, Vec<usize>>::new();
-        let evaluator = Evaluator::new(model, model.size);
+        let evaluator = Evaluator::new(model);
         for (at, call) in model.calls.iter().enumerate() {
             if evaluator.is_exhausted() {
                 break;
             }
-            for value in evaluator.values(&call.call.func, call.scope) {
+            for value in evaluator.functions(&call.call.func, call.scope) {
                 for function in functions(&evaluator, &value) {
                     edges.insert((call.context, function));
                     callers.entry(function).or_default().push(at);
@@ -243,7 +250,7 @@ fn edges(model: &mut Model<'_>) -> HashSet<(Context, FunctionId)> {
             }
         }
         for (decorator, scope, context) in &model.decorators {
-            for value in evaluator.values(decorator, *scope) {
+            for value in evaluator.functions(decorator, *scope) {
                 for function in functions(&evaluator, &value) {
                     edges.insert((*context, function));
                 }

@@ -169,5 +169,6 @@ pub(super) const WORDS: &[&[u8]] = &[
     b"PyOS_setsig",
     b"readline",
     b"curses",
-    b"system",
+    b"system(",
+    b"import system",
 ];

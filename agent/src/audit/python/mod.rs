@@ -7,6 +7,8 @@
 mod collect;
 mod conditions;
 mod found;
+#[cfg(test)]
+mod hostile_tests;
 mod known;
 mod model;
 mod nesting;
@@ -22,6 +24,10 @@ use super::uses::Audited;
 
 /// Bytes of a file that is read; the longest of real packages have some five million.
 pub const SIZE_MAX: u64 = 16 << 20;
+
+/// What all questions about a file may cost, beside one for each of its bytes: real files take
+/// fewer.
+const FUEL: u32 = 30_000;
 
 /// Stack that reading a file may take, at most: to be given to the thread that calls [`audit`].
 pub const STACK: usize = 256 << 20;
@@ -52,8 +58,9 @@ pub fn audit(bytes: &[u8], is_program: bool) -> Audited {
     let Mod::Module(module) = parsed.syntax() else {
         return failed("it is no module");
     };
-    let mut model = collect::collect(&module.body, is_program);
-    model.size = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    let model = collect::collect(&module.body, is_program);
+    let size = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    model.fuel.set(FUEL.saturating_add(size));
     let (mut uses, unfinished) = found::uses(model, &lines);
     if problem.is_some() {
         // What the parser made of it may not be what was meant.

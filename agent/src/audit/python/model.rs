@@ -1,6 +1,6 @@
 //! What a module's names stand for: scopes, functions and classes, as they are written. Pure.
 
-use std::collections::HashMap;
+use std::{cell::Cell, collections::HashMap};
 
 use ruff_python_ast::{Expr, ExprCall};
 use ruff_text_size::TextSize;
@@ -18,8 +18,8 @@ pub(super) const MODULE: ScopeId = 0;
 /// Everything that is known of a module before anything is evaluated.
 #[derive(Default)]
 pub(super) struct Model<'a> {
-    /// Bytes of the source.
-    pub(super) size: u32,
+    /// Values that all questions about the file may still cost.
+    pub(super) fuel: Cell<u32>,
     pub(super) scopes: Vec<Scope<'a>>,
     pub(super) functions: Vec<Function>,
     pub(super) classes: Vec<Class<'a>>,

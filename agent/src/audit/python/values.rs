@@ -1,5 +1,7 @@
 //! What an expression may stand for, as far as one file tells. Pure.
 
+mod iterables;
+
 use std::cell::Cell;
 
 use ruff_python_ast::{Expr, ExprCall, ExprDict, Number};
@@ -9,12 +11,12 @@ use super::model::{Binding, ClassId, FunctionId, MODULE, Model, ScopeId, ScopeKi
 
 /// Steps of one question, so that values that name one another end.
 const FUEL: u32 = 500;
-/// Steps of all questions about a file, beside one for each byte of it: real ones take fewer.
-const FUEL_OF_FILE: u32 = 100_000;
 /// Steps within steps.
 const DEPTH_MAX: u32 = 32;
+/// From a parameter to the arguments of its calls, and from those that are parameters once more.
+const CALLERS: u32 = 2;
 /// Values of one expression.
-const VALUES_MAX: usize = 64;
+const VALUES_MAX: usize = 40;
 
 /// The dotted name that stands for a C library that was loaded (`ctypes`, `cffi`).
 pub(super) const LIBRARY: &str = "ctypes library";
@@ -43,37 +45,49 @@ pub(super) enum Value<'a> {
 pub(super) struct Evaluator<'m, 'a> {
     model: &'m Model<'a>,
     fuel: Cell<u32>,
-    left: Cell<u32>,
     depth: Cell<u32>,
+    /// Levels of calls that are still followed back from a parameter to its arguments.
+    callers: Cell<u32>,
 }
 
 impl<'m, 'a> Evaluator<'m, 'a> {
-    pub(super) fn new(model: &'m Model<'a>, size: u32) -> Self {
+    pub(super) fn new(model: &'m Model<'a>) -> Self {
         Self {
             model,
             fuel: Cell::new(0),
-            left: Cell::new(FUEL_OF_FILE.saturating_add(size)),
             depth: Cell::new(0),
+            callers: Cell::new(0),
         }
     }
 
-    /// Everything that an expression may be, where it stands.
+    /// Everything that a function may be, where it is called. Parameters are not followed: nearly
+    /// every call goes through one.
+    pub(super) fn functions(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
+        self.begin(0);
+        self.eval(expr, scope)
+    }
+
+    /// Everything that an argument may be, where it stands.
     pub(super) fn values(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
-        self.fuel.set(FUEL.min(self.left.get()));
-        self.depth.set(0);
+        self.begin(CALLERS);
         self.eval(expr, scope)
     }
 
     /// The elements that an iterable may have.
     pub(super) fn elements(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
-        self.fuel.set(FUEL.min(self.left.get()));
-        self.depth.set(0);
+        self.begin(CALLERS);
         self.element(expr, scope, &[])
+    }
+
+    fn begin(&self, callers: u32) {
+        self.fuel.set(FUEL.min(self.model.fuel.get()));
+        self.depth.set(0);
+        self.callers.set(callers);
     }
 
     /// Whether nothing more is answered: the file is too complicated.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.left.get() == 0
+        self.model.fuel.get() == 0
     }
 
     fn eval(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
@@ -83,11 +97,13 @@ impl<'m, 'a> Evaluator<'m, 'a> {
             return vec![Value::Unknown];
         }
         self.fuel.set(fuel - 1);
-        self.left.set(self.left.get().saturating_sub(1));
         self.depth.set(depth + 1);
         let mut values = self.step(expr, scope);
         self.depth.set(depth);
-        values.truncate(VALUES_MAX);
+        distinct(&mut values);
+        let cost = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        let left = self.model.fuel.get();
+        self.model.fuel.set(left.saturating_sub(cost.max(1)));
         values
     }
 
@@ -224,9 +240,11 @@ impl<'m, 'a> Evaluator<'m, 'a> {
 
     /// What the calls that are known give for a parameter.
     fn arguments(&self, function: FunctionId, at: usize, values: &mut Vec<Value<'a>>) {
-        let Some(known) = self.model.functions.get(function) else {
+        let levels = self.callers.get();
+        let Some(known) = self.model.functions.get(function).filter(|_| levels > 0) else {
             return;
         };
+        self.callers.set(levels - 1);
         let name = known.parameters.get(at);
         let callers = self.model.callers.get(&function);
         for caller in callers.into_iter().flatten().take(16) {
@@ -246,65 +264,7 @@ impl<'m, 'a> Evaluator<'m, 'a> {
                 values.extend(self.eval(argument, caller.scope));
             }
         }
-    }
-
-    /// A part of a value: positions in tuples within tuples.
-    fn part(&self, value: Value<'a>, path: &[usize], values: &mut Vec<Value<'a>>) {
-        let [first, rest @ ..] = path else {
-            values.push(value);
-            return;
-        };
-        match value {
-            Value::Items(items, scope) => match items.get(*first) {
-                Some(item) => {
-                    for value in self.eval(item, scope) {
-                        self.part(value, rest, values);
-                    }
-                }
-                None => values.push(Value::Unknown),
-            },
-            _ => values.push(Value::Unknown),
-        }
-    }
-
-    /// Each element of an iterable, or a part of each.
-    fn element(&self, iterable: &'a Expr, scope: ScopeId, path: &[usize]) -> Vec<Value<'a>> {
-        let mut values = Vec::new();
-        for iterable in self.eval(iterable, scope) {
-            match iterable {
-                Value::Items(items, scope) => {
-                    for item in items.iter().take(VALUES_MAX) {
-                        for value in self.eval(item, scope) {
-                            self.part(value, path, &mut values);
-                        }
-                    }
-                }
-                Value::Dict(dict, scope) => {
-                    for key in dict.items.iter().take(VALUES_MAX) {
-                        if let Some(key) = &key.key {
-                            for value in self.eval(key, scope) {
-                                self.part(value, path, &mut values);
-                            }
-                        }
-                    }
-                }
-                Value::Pairs(dict, scope) => {
-                    for item in dict.items.iter().take(VALUES_MAX) {
-                        let side = match path.first() {
-                            Some(0) => item.key.as_ref(),
-                            Some(1) => Some(&item.value),
-                            _ => None,
-                        };
-                        let rest = path.get(1..).unwrap_or_default();
-                        for value in side.into_iter().flat_map(|side| self.eval(side, scope)) {
-                            self.part(value, rest, &mut values);
-                        }
-                    }
-                }
-                _ => values.push(Value::Unknown),
-            }
-        }
-        values
+        self.callers.set(levels);
     }
 
     fn attribute(&self, object: &Value<'a>, name: &str) -> Vec<Value<'a>> {
@@ -404,18 +364,31 @@ impl<'m, 'a> Evaluator<'m, 'a> {
             _ => unknown(),
         }
     }
+}
 
-    /// `X.items()` and `X.keys()` of a dictionary that is written in the file.
-    fn of_dict(&self, call: &'a ExprCall, method: &str, scope: ScopeId) -> Vec<Value<'a>> {
-        let Expr::Attribute(attribute) = call.func.as_ref() else {
-            return vec![Value::Unknown];
-        };
-        let objects = self.eval(&attribute.value, scope).into_iter();
-        let view = |object| match (object, method) {
-            (Value::Dict(dict, scope), "items") => Value::Pairs(dict, scope),
-            (dict @ Value::Dict(..), _) => dict,
-            _ => Value::Unknown,
-        };
-        objects.map(view).collect()
+/// Each value once, and not more than anybody wants.
+fn distinct(values: &mut Vec<Value<'_>>) {
+    let mut kept: Vec<Value<'_>> = Vec::with_capacity(values.len().min(VALUES_MAX));
+    for value in values.drain(..) {
+        if kept.len() < VALUES_MAX && kept.iter().all(|other| !is_same(other, &value)) {
+            kept.push(value);
+        }
+    }
+    *values = kept;
+}
+
+fn is_same(a: &Value<'_>, b: &Value<'_>) -> bool {
+    match (a, b) {
+        (Value::Path(a), Value::Path(b)) | (Value::Method(a), Value::Method(b)) => a == b,
+        (Value::Function(a), Value::Function(b)) => a == b,
+        (Value::Class(a), Value::Class(b)) | (Value::Instance(a), Value::Instance(b)) => a == b,
+        (Value::Number(a), Value::Number(b)) => a == b,
+        (Value::Text(a), Value::Text(b)) => a == b,
+        (Value::Items(a, _), Value::Items(b, _)) => std::ptr::eq(*a, *b),
+        (Value::Dict(a, _), Value::Dict(b, _)) | (Value::Pairs(a, _), Value::Pairs(b, _)) => {
+            std::ptr::eq(*a, *b)
+        }
+        (Value::Unknown, Value::Unknown) => true,
+        _ => false,
     }
 }

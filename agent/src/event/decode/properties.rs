@@ -5,7 +5,10 @@ use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 
 use super::*;
 use crate::{
-    event::{Attempt, Frame, PythonStack, Source, StackResult, Wanted, testing::encode},
+    event::{
+        Attempt, Delivered, Fate, Frame, PythonStack, Sent, Source, StackResult, Wanted,
+        testing::encode,
+    },
     python::Version,
 };
 
@@ -131,7 +134,38 @@ fn event() -> impl Strategy<Value = Event> {
             }))
         },
     );
+    let number = || (1..=64_u32).prop_filter_map("a signal", Signal::new);
+    let sent = (
+        number(),
+        key(),
+        any::<(u32, i32, bool, u64)>(),
+        0..Fate::ALL.len(),
+    )
+        .prop_map(|(signal, by, (by_tid, code, to_process, folded), fate)| {
+            What::Sent(Sent {
+                signal,
+                by,
+                by_tid,
+                code,
+                to_process,
+                fate: Fate::ALL[fate],
+                folded,
+            })
+        });
+    let delivered = (number(), any::<(u64, u64, i32, u64)>()).prop_map(
+        |(signal, (handler, flags, code, folded))| {
+            What::Delivered(Delivered {
+                signal,
+                action: Action::from_address(handler),
+                flags,
+                code,
+                folded,
+            })
+        },
+    );
     let what = prop_oneof![
+        2 => sent,
+        2 => delivered,
         4 => registration,
         4 => attempt,
         1 => Just(What::Reloads),
@@ -185,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_decode_or_err(mut bytes in vec(any::<u8>(), 0..600), kind in 0..8u16) {
+    fn any_bytes_decode_or_err(mut bytes in vec(any::<u8>(), 0..600), kind in 0..10u16) {
         let _ = decode(&bytes);
         // Random bytes seldom get past the header.
         if bytes.len() >= 48 {

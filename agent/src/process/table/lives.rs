@@ -123,6 +123,7 @@ impl Table {
         let Some(mut process) = self.processes.remove(&key.pid) else {
             return Applied::default();
         };
+        self.shutdowns.left(key);
         let ended = process.takeovers.end_all(when, ending);
         self.bequeath(key);
         if was_master && !served {
@@ -133,6 +134,7 @@ impl Table {
             .values()
             .any(|p| p.server == server && p.role != Role::Child);
         let server_gone = if gone {
+            self.shutdowns.server_left(server);
             self.servers.remove(server)
         } else {
             None

@@ -36,6 +36,8 @@ labels! {
         Exit = "exit",
         /// A registration in a child that an application made.
         Exempt = "exempt",
+        /// A signal was sent to a process, or taken by it.
+        Signal = "signal",
         /// The scan of `/proc` found a process.
         Found = "found",
         /// The inventory brought a process's dispositions.
@@ -68,7 +70,12 @@ impl EventKind {
             What::Found(_) => Some(Self::Found),
             What::Inventory(_) => Some(Self::Inventory),
             What::Attempted(_) => Some(Self::Attempt),
-            What::Mapped(_) | What::Reloads | What::Configured { .. } | What::Overdue => None,
+            What::Sent(_) | What::Delivered(_) => Some(Self::Signal),
+            What::Mapped(_)
+            | What::Reloads
+            | What::Configured { .. }
+            | What::Reclaimed { .. }
+            | What::Overdue => None,
         }
     }
 }

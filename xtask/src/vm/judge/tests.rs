@@ -63,9 +63,45 @@ fn reload(readings: &[u32]) -> Value {
         .map(|pid| record(Kind::RELOAD, *pid))
         .collect();
     records.push(record(Kind::EXEC, 7));
+    records.extend(signals());
     json!({
         "what": "reload", "code": 0, "problem": null, "server": 7, "records": records, "errors": "",
     })
+}
+
+/// What a server that restarts and stops sends and is sent.
+fn signals() -> [String; 4] {
+    let record = |kind: Kind, [sender, target]: [u8; 2], [signal, result, handler]: [u8; 3]| {
+        let mut bytes = [0; size_of::<RawSignal>()];
+        for (at, value) in [
+            (offset_of!(RawHeader, kind), kind.0.to_le_bytes()[0]),
+            (offset_of!(RawHeader, tgid), sender),
+            (offset_of!(RawSignal, target), target),
+            (offset_of!(RawSignal, target_start), 1),
+            (offset_of!(RawSignal, group), 1),
+            (offset_of!(RawSignal, signal), signal),
+            (offset_of!(RawSignal, result), result),
+            (offset_of!(RawSignal, handler), handler),
+        ] {
+            bytes[at] = value;
+        }
+        bytes.map(|byte| format!("{byte:02x}")).concat()
+    };
+    [
+        record(Kind::SENT, [1, 7], [10, 0, 0]),
+        record(Kind::DELIVERED, [7, 7], [10, 0, 16]),
+        record(Kind::SENT, [1, 7], [15, 0, 0]),
+        record(Kind::SENT, [7, 8], [15, 1, 0]),
+    ]
+}
+
+/// A server of which one of these is missing.
+fn without(number: usize) -> Value {
+    let mut line = reload(&[7, 7, 7]);
+    let records = line["records"].as_array_mut().unwrap();
+    let at = records.len() - 4 + number;
+    records.remove(at);
+    line
 }
 
 fn said() -> Vec<Value> {
@@ -155,6 +191,10 @@ fn whatever_is_amiss_is_a_fault() {
         ),
         (5, reload(&[7, 7, 8]), "2 readings of a configuration"),
         (5, json!({"what": "other"}), "reload: it was not heard"),
+        (5, without(0), "SIGUSR1 sent to the server was not"),
+        (5, without(1), "SIGUSR1 handled by the server"),
+        (5, without(2), "SIGTERM sent to the server was not"),
+        (5, without(3), "SIGTERM ignored by its worker"),
         (6, json!({"what": "other"}), "it did not reach its end"),
     ];
     for (place, line, words) in faults {
