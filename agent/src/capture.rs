@@ -22,7 +22,7 @@ use crate::{
     config::Exception,
     event::{Disposition, Event, Instant, NativeStack, Source, What, decode},
     httpd::{Configuration, Notice},
-    policy::{Settings, finding::WallClock, rules::Restriction},
+    policy::{GRACE, Settings, finding::WallClock, rules::Restriction},
     process::{Found, Modules, ProcessKey},
 };
 
@@ -99,6 +99,9 @@ pub struct Judged {
     /// See [`Header::exceptions`].
     #[serde(default, skip_serializing_if = "is_none")]
     pub exceptions: Arc<[Exception]>,
+    /// See [`Header::shutdown_grace_seconds`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown_grace_seconds: Option<u64>,
 }
 
 impl From<&Settings> for Judged {
@@ -107,6 +110,7 @@ impl From<&Settings> for Judged {
             clock: settings.clock,
             restrict_signal: settings.restriction,
             exceptions: Arc::clone(&settings.exceptions),
+            shutdown_grace_seconds: Some(settings.shutdown_grace_seconds),
         }
     }
 }
@@ -119,8 +123,8 @@ impl Header {
             sigblame_capture: FORMAT,
             clock: settings.clock,
             restrict_signal: settings.restriction,
+            shutdown_grace_seconds: Some(settings.shutdown_grace_seconds),
             exceptions: Arc::clone(&settings.exceptions),
-            shutdown_grace_seconds: None,
         }
     }
 
@@ -131,6 +135,7 @@ impl Header {
             restriction: self.restrict_signal,
             clock: self.clock,
             exceptions: Arc::clone(&self.exceptions),
+            shutdown_grace_seconds: self.shutdown_grace_seconds.unwrap_or(GRACE),
         }
     }
 }
@@ -200,6 +205,7 @@ impl Input {
                     clock: judged.clock,
                     restriction: judged.restrict_signal,
                     exceptions: judged.exceptions,
+                    shutdown_grace_seconds: judged.shutdown_grace_seconds.unwrap_or(GRACE),
                 }));
             }
             Self::Logged(when, key, tid, logged) => Event {

@@ -35,8 +35,6 @@ pub struct Engine {
     attempts: u64,
     /// Every open finding about a worker that does not go.
     hangs: Hangs,
-    /// How long a worker may take to go, in nanoseconds.
-    grace: u64,
     /// It says what would be under another restriction than was in force, see `suppose`.
     supposes: bool,
 }
@@ -102,7 +100,6 @@ impl Engine {
             excepted: Excepted::default(),
             attempts: 0,
             hangs: Hangs::default(),
-            grace: shutdowns::GRACE,
             supposes: false,
         }
     }

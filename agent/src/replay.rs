@@ -20,7 +20,7 @@ use rustix::fs::OFlags;
 use self::judge::{Asked, Judge, Said};
 use crate::{
     capture::{CaptureError, Reader},
-    cli::{FOUND, ReplayArgs},
+    cli::{REACHED, ReplayArgs},
     run,
     sink::{log, text as sink_text},
 };
@@ -101,7 +101,7 @@ pub fn replay(args: &ReplayArgs, colour: bool) -> Result<ExitCode> {
                 "sigblame: findings reach --fail-on {}: {count}",
                 least.name()
             );
-            ExitCode::from(FOUND)
+            ExitCode::from(REACHED)
         }
         _ => ExitCode::SUCCESS,
     })

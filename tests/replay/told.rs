@@ -53,7 +53,7 @@ pub(crate) fn replay(
     settings: Settings,
     events: impl IntoIterator<Item = Event>,
 ) -> (Engine, Told) {
-    let mut engine = Engine::new(settings);
+    let mut engine = Engine::new(settings.clone());
     let mut told = Told::default();
     for event in events {
         let when = event.when;

@@ -184,7 +184,7 @@ fn header() -> Header {
     Header::new(&Settings {
         restriction: Some(Restriction::Off),
         clock: WallClock { offset: -5 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     })
 }
 

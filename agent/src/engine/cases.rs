@@ -44,7 +44,7 @@ pub(super) fn engine(restriction: Option<Restriction>) -> Engine {
     let mut engine = Engine::new(Settings {
         restriction,
         clock: WallClock { offset: 0 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     });
     for event in [
         found(MASTER, None),

@@ -54,7 +54,7 @@ fn step(event_: Event) -> Step {
     let mut engine = Engine::new(Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     });
     engine.step(found(MASTER, None));
     engine.step(set(MASTER, Signal::TERM, Action::Default, MPM, &[]));

@@ -19,7 +19,7 @@ fn a_background_start_makes_the_child_the_master() {
     let settings = Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     };
     let gone = || event(MASTER, What::Exited { code: 0 });
     let made = || fork(WORKER, CHILD, false);
@@ -50,7 +50,7 @@ fn the_message_names_who_did_it() {
     let settings = Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     };
     let mut engine = Engine::new(settings);
     engine.step(found(MASTER, None));
@@ -89,7 +89,7 @@ fn only_a_workers_own_maps_are_believed() {
     let settings = Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     };
     let mut engine = Engine::new(settings);
     engine.step(found(MASTER, None));
@@ -112,7 +112,7 @@ fn an_orphan_is_no_server() {
     let mut engine = Engine::new(Settings {
         restriction: Some(Restriction::On),
         clock: WallClock { offset: 0 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     });
     engine.step(found(MASTER, None));
     engine.step(found(WORKER, None));

@@ -296,7 +296,7 @@ fn finding(events: Vec<Event>) -> Finding {
     let mut engine = Engine::new(Settings {
         restriction: None,
         clock: WallClock { offset: 0 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     });
     let start = [
         found(MASTER, None),
@@ -351,7 +351,7 @@ fn causes_without_end_are_bounded() {
     let mut engine = Engine::new(Settings {
         restriction: None,
         clock: WallClock { offset: 0 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     });
     for event in [found(MASTER, None), fork(MASTER, WORKER, false)] {
         engine.step(event);

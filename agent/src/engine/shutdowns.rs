@@ -7,10 +7,6 @@ use crate::{
     process::ProcessKey,
 };
 
-/// How long a worker may take to go before a takeover that is in its way is told, in nanoseconds, if
-/// nobody says otherwise: httpd kills daemons after three seconds (`APR_KILL_AFTER_TIMEOUT`), and
-/// children after nine. Workers that heed take milliseconds, one of the worker MPM half a second.
-pub(super) const GRACE: u64 = 2 * SECOND;
 const SECOND: u64 = 1_000_000_000;
 
 /// The signal of an exit code, as `wait` has it.
@@ -19,20 +15,14 @@ const SIGNALLED: u32 = 0x7f;
 const KILLED: u32 = 9;
 
 impl Engine {
-    /// How many seconds a worker may take to go.
-    #[must_use]
-    pub fn grace(&self) -> u64 {
-        self.grace / SECOND
-    }
-
-    /// Sets how many seconds a worker may take to go. As all settings, a capture keeps it.
-    pub fn set_grace(&mut self, seconds: u64) {
-        self.grace = seconds.saturating_mul(SECOND);
+    /// How long a worker may take to go, in nanoseconds.
+    fn grace(&self) -> u64 {
+        self.settings.shutdown_grace_seconds.saturating_mul(SECOND)
     }
 
     /// When the next worker that was asked to go has had its time.
     pub(super) fn shutdown_deadline(&self) -> Option<Instant> {
-        self.table.shutdowns().deadline(self.grace)
+        self.table.shutdowns().deadline(self.grace())
     }
 
     /// Every open finding.
@@ -52,7 +42,7 @@ impl Engine {
         let (key, when) = (event.process, event.when);
         match &event.what {
             What::Overdue => {
-                while let Some((key, signal)) = self.table.overdue(when, self.grace) {
+                while let Some((key, signal)) = self.table.overdue(when, self.grace()) {
                     self.hangs(key, when, |asked| asked == signal, step);
                 }
             }

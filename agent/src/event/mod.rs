@@ -3,6 +3,7 @@
 mod attempt;
 pub mod decode;
 mod native;
+mod numbers;
 mod signals;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -130,18 +131,8 @@ impl Signal {
     pub const INT: Self = Self(2);
     /// SIGQUIT.
     pub const QUIT: Self = Self(3);
-    /// SIGILL.
-    pub const ILL: Self = Self(4);
-    /// SIGABRT.
-    pub const ABRT: Self = Self(6);
-    /// SIGBUS.
-    pub const BUS: Self = Self(7);
-    /// SIGFPE.
-    pub const FPE: Self = Self(8);
     /// SIGUSR1.
     pub const USR1: Self = Self(10);
-    /// SIGSEGV.
-    pub const SEGV: Self = Self(11);
     /// SIGUSR2.
     pub const USR2: Self = Self(12);
     /// SIGPIPE.
@@ -150,18 +141,10 @@ impl Signal {
     pub const ALRM: Self = Self(14);
     /// SIGTERM.
     pub const TERM: Self = Self(15);
-    /// SIGTSTP.
-    pub const TSTP: Self = Self(20);
-    /// SIGURG.
-    pub const URG: Self = Self(23);
     /// SIGXCPU.
     pub const XCPU: Self = Self(24);
     /// SIGXFSZ.
     pub const XFSZ: Self = Self(25);
-    /// SIGVTALRM.
-    pub const VTALRM: Self = Self(26);
-    /// SIGPROF.
-    pub const PROF: Self = Self(27);
     /// SIGWINCH.
     pub const WINCH: Self = Self(28);
 

@@ -41,6 +41,24 @@ pub struct Settings {
     pub clock: WallClock,
     /// What is known and accepted.
     pub exceptions: Arc<[Exception]>,
+    /// How long a worker may take to go when its server tells it to.
+    pub shutdown_grace_seconds: u64,
+}
+
+/// What [`Settings::shutdown_grace_seconds`] is where nobody says otherwise: httpd kills daemons
+/// after three seconds (`APR_KILL_AFTER_TIMEOUT`), and children after nine. Workers that heed take
+/// milliseconds, one of the worker MPM half a second.
+pub const GRACE: u64 = 2;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            restriction: None,
+            clock: WallClock { offset: 0 },
+            exceptions: Arc::default(),
+            shutdown_grace_seconds: GRACE,
+        }
+    }
 }
 
 /// The restriction that a configuration of sigblame's own puts in the place of the servers'.

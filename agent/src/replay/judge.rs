@@ -3,10 +3,7 @@
 //! Two engines hear the same event one after the other, so that what each says of it needs no
 //! matching: it is about the same call of the same thread.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
@@ -38,7 +35,7 @@ impl Asked {
         Settings {
             clock: recorded.clock,
             restriction: self.restriction.or(base.restriction),
-            exceptions: Arc::clone(&base.exceptions),
+            ..base.clone()
         }
     }
 }

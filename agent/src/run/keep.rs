@@ -7,12 +7,11 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use tracing::{error, info};
+use tracing::error;
 
-use super::{Agent, clock, settings};
+use super::Agent;
 use crate::{
-    capture::{Header, Input, Judged},
-    config::Config,
+    capture::{Header, Input},
     policy::Settings,
 };
 
@@ -57,7 +56,7 @@ struct Lines {
 
 impl Keep {
     /// Begins a capture.
-    fn begin(file: File, settings: &Settings, grace: u64, bounds: Bounds) -> Result<Self> {
+    fn begin(file: File, settings: &Settings, bounds: Bounds) -> Result<Self> {
         let mut lines = Lines {
             file,
             buffer: Vec::with_capacity(BUFFER),
@@ -65,10 +64,7 @@ impl Keep {
             lines: 0,
             size: bounds.size,
         };
-        let header = lines.push(&Header {
-            shutdown_grace_seconds: Some(grace),
-            ..Header::new(settings)
-        });
+        let header = lines.push(&Header::new(settings));
         header.context("failed to write the capture")?;
         Ok(Self {
             to: Some(lines),
@@ -216,43 +212,23 @@ impl Agent {
     ///
     /// Where the header cannot be written.
     pub fn record(&mut self, file: File, bounds: Bounds) -> Result<()> {
-        self.keep = Keep::begin(file, self.engine.settings(), self.engine.grace(), bounds)?;
+        self.keep = Keep::begin(file, self.engine.settings(), bounds)?;
         Ok(())
-    }
-
-    /// All or nothing: a configuration that is wrong changes nothing.
-    pub(super) fn reload(&mut self, load: &impl Fn() -> Result<Config>) {
-        match load() {
-            Ok(config) => {
-                let settings = settings::of(&config);
-                let judged = || Some(Input::Settings(clock::now(), Judged::from(&settings)));
-                self.keep.keep(judged);
-                self.engine.configure(settings);
-                self.engine.set_grace(settings::grace(&config));
-                info!("configuration read again");
-            }
-            Err(reason) => error!("configuration kept as it was: {reason:#}"),
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        capture,
-        event::Instant,
-        policy::{finding::WallClock, rules::Restriction},
-        process::ProcessKey,
-    };
+    use crate::{capture, event::Instant, policy::rules::Restriction, process::ProcessKey};
 
-    fn judged_by() -> Settings {
+    fn settings() -> Settings {
         Settings {
             restriction: Some(Restriction::On),
-            clock: WallClock { offset: 0 },
-            exceptions: std::sync::Arc::default(),
+            ..Settings::default()
         }
     }
+
     const GONE: Input = Input::Gone(Instant(1), ProcessKey { pid: 1, start: 1 });
 
     fn fill(keep: &mut Keep) -> u32 {
@@ -275,8 +251,8 @@ mod tests {
                 size: u64::MAX,
                 alone,
             };
-            let mut keep = Keep::begin(full.expect("Linux has it"), &judged_by(), 2, bounds)
-                .expect("a buffer");
+            let mut keep =
+                Keep::begin(full.expect("Linux has it"), &settings(), bounds).expect("a buffer");
             let asked = fill(&mut keep);
             assert!((1..100_000).contains(&asked), "{asked}");
             assert_eq!(keep.is_over(), alone);
@@ -293,7 +269,7 @@ mod tests {
             alone: true,
         };
         let copy = file.try_clone().expect("a second handle");
-        let mut keep = Keep::begin(copy, &judged_by(), 2, bounds).expect("a buffer");
+        let mut keep = Keep::begin(copy, &settings(), bounds).expect("a buffer");
         fill(&mut keep);
         assert!(keep.is_over());
         keep.end().expect("a bound is no failure");

@@ -102,10 +102,8 @@ impl Agent {
         for status in &hooks {
             tell.hook(status);
         }
-        let mut engine = Engine::new(settings::of(config));
-        engine.set_grace(settings::grace(config));
         let agent = Self {
-            engine,
+            engine: Engine::new(settings::of(config)),
             watch: Watch::new(&config.proc_root, controls),
             tell,
             gaps: Gaps::default(),
@@ -191,7 +189,7 @@ impl Agent {
                 Some(question) = questions.next() => {
                     self.answer(question, &mut questions, &mut ring)?;
                 }
-                _ = hangup.recv() => self.reload(&load),
+                _ = hangup.recv() => self.reload(&load, &mut ring)?,
                 _ = term.recv() => break,
                 _ = int.recv() => break,
                 _ = &mut stop => break,

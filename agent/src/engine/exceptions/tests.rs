@@ -26,6 +26,7 @@ fn settings(text: &str) -> Settings {
         restriction: None,
         clock: WallClock { offset: 0 },
         exceptions: Arc::from(Config::parse(text, "f").unwrap().exceptions),
+        ..Settings::default()
     }
 }
 

@@ -12,7 +12,7 @@ fn told(events: Vec<Event>) -> (Engine, Vec<Finding>) {
     let mut engine = Engine::new(Settings {
         restriction: None,
         clock: WallClock { offset: 0 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     });
     let start = [
         found(MASTER, None),

@@ -22,7 +22,7 @@ fn snapshot(restriction: Option<Restriction>, events: Vec<Event>) -> Snapshot {
     let settings = Settings {
         restriction,
         clock: WallClock { offset: 0 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     };
     let mut engine = Engine::new(settings);
     let start = [

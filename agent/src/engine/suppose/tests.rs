@@ -22,7 +22,7 @@ fn last(restriction: Option<Restriction>, own: bool, events: Vec<Event>) -> Step
     let mut engine = Engine::supposing(Settings {
         restriction,
         clock: WallClock { offset: 0 },
-        exceptions: std::sync::Arc::default(),
+        ..Settings::default()
     });
     let place = Place {
         file: "/etc/httpd.conf".into(),

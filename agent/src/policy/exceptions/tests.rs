@@ -18,6 +18,7 @@ fn settings(exceptions: &str) -> Settings {
         restriction: None,
         clock: WallClock { offset: 0 },
         exceptions: Arc::from(Config::parse(&text, "f").unwrap().exceptions),
+        ..Settings::default()
     }
 }
 
