@@ -20,7 +20,6 @@ const SWITCHES: &[(&str, Option<&str>, &str)] = &[
     ("gevent", Some("SIGUSR2"), "remove gevent.signal_handler"),
     ("uvloop", None, "asyncio.to_thread(subprocess.run"),
     ("asyncio", None, "Remove loop.add_signal_handler"),
-    ("faulthandler", None, "faulthandler.dump_traceback_later"),
     ("readline", None, "the import of readline"),
     ("curses", None, "curses.setupterm"),
     (
