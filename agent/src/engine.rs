@@ -169,6 +169,7 @@ impl Engine {
             self.book.left(process, when);
         }
         self.settle(when, &mut step);
+        self.excepted(when, &mut step);
         Step {
             change,
             blocked,
@@ -180,12 +181,11 @@ impl Engine {
     }
 
     fn settle(&mut self, when: Instant, step: &mut Step) {
-        let mut news = self.book.settle(&At {
+        let news = self.book.settle(&At {
             when,
             clock: self.settings.clock,
             table: &self.table,
         });
-        self.excepted(&mut news, when, step);
         step.news.extend(news);
     }
 

@@ -45,6 +45,7 @@ mod expect;
 mod extensions;
 mod greenlets;
 mod loops;
+mod remedies;
 mod runtimes;
 
 /// Where a daemon process answers, in its main interpreter: most extensions know no other.
@@ -202,6 +203,7 @@ fn check_attempts(
     };
     let seen = see(&environment, name, (when, restrict), expected);
     compare(&seen, restrict, expected);
+    remedies::compare(&seen, name);
     let log = &seen.attempts;
     assert_eq!(log.len(), attempts.len(), "{log:#?}");
     for (line, (signal, file, function)) in log.iter().zip(attempts) {

@@ -11,7 +11,6 @@ use crate::{
     event::Instant,
     policy::{
         Finding, Settings,
-        book::News,
         exceptions::{self, Covered},
     },
 };
@@ -42,12 +41,10 @@ pub struct ExceptionStatus {
 }
 
 impl Engine {
-    /// Judges what comes by other settings, but for the clock. Open findings stay as they were
-    /// judged, but for what is accepted by now: that is seen to with the next event, which
-    /// [`Engine::deadline`] asks for.
+    /// Judges what comes by other settings. Open findings stay as they were judged, but for what is
+    /// accepted by now: that is seen to with the next event, which [`Engine::deadline`] asks for.
     pub fn configure(&mut self, settings: Settings) {
-        let clock = self.settings.clock;
-        let before = mem::replace(&mut self.settings, Settings { clock, ..settings });
+        let before = mem::replace(&mut self.settings, settings);
         let counted = mem::take(&mut self.excepted.matched);
         let was = |exception| before.exceptions.iter().position(|old| old == exception);
         let matched = self.settings.exceptions.iter().map(|exception| {
@@ -90,8 +87,9 @@ impl Engine {
     }
 
     /// What is covered is not told, and counted for its exception; what no longer is, is told.
-    pub(super) fn excepted(&mut self, news: &mut [News], when: Instant, step: &mut Step) {
-        for news in news {
+    pub(super) fn excepted(&mut self, when: Instant, step: &mut Step) {
+        let mut all = mem::take(&mut step.news);
+        for news in &mut all {
             let finding = &news.finding;
             let is_uncovered = self.excepted.uncovered.remove(&finding.id);
             if finding.exception.is_some() {
@@ -104,6 +102,7 @@ impl Engine {
                 news.is_told = true;
             }
         }
+        step.news = all;
     }
 
     fn count(&mut self, finding: &Finding, when: Instant) {

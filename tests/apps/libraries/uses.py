@@ -192,6 +192,78 @@ def jpype_xrs(recorder):
     jpype.startJVM(recorder.here(jpype.getDefaultJVMPath(), JAVA), "-Xrs")
     recorder.note(str(jpype.java.lang.System.getProperty("java.version")))
 
+def pycurl_nosignal(recorder):
+    """The same with libcurl's own switch: it sets nothing."""
+    import pycurl
+
+    curl = pycurl.Curl()
+    curl.setopt(pycurl.URL, "http://127.0.0.1:1/")
+    curl.setopt(pycurl.NOSIGNAL, 1)
+    try:
+        curl.perform()
+    except pycurl.error as error:
+        recorder.note(str(error))
+    curl.close()
+
+
+def pyarrow_switched_off(recorder):
+    """The same with pyarrow's own switch: only Python's handler is set."""
+    import io
+
+    import pyarrow
+    from pyarrow import csv
+
+    pyarrow.enable_signal_handlers(False)
+    signal.signal(recorder.here(signal.SIGINT, [signal.SIGINT]), signal.default_int_handler)
+    table = csv.read_csv(io.BytesIO(b"item,price\na,1\nb,2\n"))
+    recorder.note("%d rows" % table.num_rows)
+
+
+def uvloop_to_thread(recorder):
+    """A child of a thread, not of the loop: libuv takes no SIGCHLD."""
+    import asyncio
+    import subprocess
+
+    import uvloop
+
+    async def convert():
+        await asyncio.to_thread(subprocess.run, ["true"])
+
+    uvloop.run(convert())
+    recorder.note("uvloop " + uvloop.__version__)
+
+
+def curses_without_a_screen(recorder):
+    """What a terminal can do, without taking it over."""
+    import curses
+
+    curses.setupterm("xterm", 1)
+    recorder.note("%d colors" % curses.tigetnum("colors"))
+
+
+def faulthandler_later(recorder):
+    """A stack on demand, without a signal."""
+    import faulthandler
+    import os
+
+    sink = open(os.devnull, "w")
+    faulthandler.dump_traceback_later(60, file=sink)
+    faulthandler.cancel_dump_traceback_later()
+    faulthandler.dump_traceback(sink)
+    recorder.note(faulthandler.__name__)
+
+
+def jpype_other_signal(recorder):
+    """A Java virtual machine that wakes its threads with another signal than SIGUSR2."""
+    import os
+
+    os.environ["_JAVA_SR_SIGNUM"] = "40"
+    import jpype
+
+    took = [signal.SIGRTMIN + 6] + [number for number in JAVA if number != signal.SIGUSR2]
+    jpype.startJVM(recorder.here(jpype.getDefaultJVMPath(), took), "-Xrs")
+    recorder.note(str(jpype.java.lang.System.getProperty("java.version")))
+
 
 USES = {
     function.__name__: function
