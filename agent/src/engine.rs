@@ -1,6 +1,7 @@
 //! One state, one door: events in, what to tell out. Pure; `run` wires it to the world, and a
 //! replay of recorded events drives it without one.
 
+mod resume;
 mod shutdowns;
 pub mod status;
 mod suppose;
@@ -125,6 +126,7 @@ impl Engine {
         if self.book.deadline().is_some_and(|due| due <= when) {
             self.settle(when, &mut step);
         }
+        self.resumes(&event);
         self.shutdowns(&event, &mut step);
         let Applied {
             change,

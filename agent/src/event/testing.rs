@@ -53,6 +53,7 @@ pub fn encode(stamp: Stamp, event: &Event) -> Option<Vec<u8>> {
         | What::Found(_)
         | What::Mapped(_)
         | What::Inventory(_)
+        | What::Resumed(_)
         | What::Overdue => {
             return None;
         }

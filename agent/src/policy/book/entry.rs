@@ -22,16 +22,16 @@ pub(super) struct Entry {
     /// What was told of it last; nothing where it is new.
     pub(super) told: Option<Told>,
     /// Its sentence, before it is said what became of it.
-    sentence: String,
+    pub(super) sentence: String,
     siblings: Siblings,
     /// Takeovers that run, and workers that live on without the handler they asked for.
-    running: u64,
+    pub(super) running: u64,
     /// Since when at least one of them did without a break.
-    since: Option<Instant>,
+    pub(super) since: Option<Instant>,
     /// When the last of them ended.
-    until: Instant,
+    pub(super) until: Instant,
     /// Nanoseconds during which there was one, before `since`.
-    exposed: u64,
+    pub(super) exposed: u64,
 }
 
 impl Entry {

@@ -52,6 +52,7 @@ impl Table {
             serves: false,
             fresh: false,
             inherited: false,
+            adopted: false,
         };
         self.processes.insert(key.pid, process);
         applied
@@ -98,6 +99,7 @@ impl Table {
             serves: false,
             fresh: false,
             inherited: true,
+            adopted: false,
             ..from.clone()
         };
         self.processes.insert(child.pid, process);

@@ -44,6 +44,8 @@ pub struct Process {
     pub(super) fresh: bool,
     /// The modules were those of the parent when it forked, and not read from this process.
     pub(super) inherited: bool,
+    /// Some of its takeovers are those of an agent before, and no inventory came since.
+    pub(super) adopted: bool,
 }
 
 impl Process {

@@ -23,6 +23,17 @@ impl Siblings {
     }
 }
 
+impl Siblings {
+    /// Those of a worker that is known, in a group that is; without one, nobody.
+    pub(super) fn like(worker: Option<&Process>, process_group: Option<String>) -> Self {
+        Self {
+            server: worker.map_or(ServerId::MAX, |worker| worker.server),
+            role: worker.map_or(Role::Child, |worker| worker.role),
+            process_group,
+        }
+    }
+}
+
 impl Table {
     /// The living workers of one kind. A process that only shares a worker's handlers is none.
     pub fn siblings(&self, kind: &Siblings) -> impl Iterator<Item = &Process> {

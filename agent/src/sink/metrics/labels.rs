@@ -75,7 +75,8 @@ impl EventKind {
             | What::Reloads
             | What::Configured { .. }
             | What::Reclaimed { .. }
-            | What::Overdue => None,
+            | What::Overdue
+            | What::Resumed(_) => None,
         }
     }
 }
