@@ -39,9 +39,9 @@ impl Engine {
 
     fn adopt(&mut self, when: Instant, same_boot: bool, kept: &Kept) {
         let worker = &kept.finding.evidence.worker;
-        let siblings = self
-            .table
-            .siblings_like(&kept.workers, worker.process_group.as_ref());
+        let siblings =
+            self.table
+                .siblings_like(&kept.workers, &worker.role, worker.process_group.as_ref());
         self.book.adopt(when, kept, siblings);
         let lives = |engine: &Self, key: ProcessKey| same_boot && engine.table.get(key).is_some();
         for KeptTakeover { worker, takeover } in &kept.takeovers {

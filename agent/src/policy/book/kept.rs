@@ -132,6 +132,7 @@ impl Entry {
             *entry.workers.entry(worker).or_default() += 1;
             entry.running += 1;
         }
+        entry.as_before = true;
         entry.told = Some(super::pace::Told::before(when, &entry.finding));
         entry
     }

@@ -39,9 +39,10 @@ impl Table {
     pub fn siblings_like(
         &self,
         workers: &[ProcessKey],
+        role: &str,
         process_group: Option<&String>,
     ) -> Siblings {
         let worker = workers.iter().find_map(|key| self.get(*key));
-        Siblings::like(worker, process_group.cloned())
+        Siblings::like(worker, role, process_group.cloned())
     }
 }
