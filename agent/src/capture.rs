@@ -20,7 +20,7 @@ pub use self::{
 };
 use crate::{
     config::Exception,
-    event::{Disposition, Event, Instant, NativeStack, Source, What, decode},
+    event::{Disposition, Event, Instant, NativeStack, Resumed, Source, What, decode},
     httpd::{Configuration, Notice},
     policy::{GRACE, Settings, finding::WallClock, rules::Restriction},
     process::{Found, Modules, ProcessKey},
@@ -89,6 +89,8 @@ pub enum Input {
     Reclaimed(Instant, ProcessKey, u32, Notice),
     /// A moment for which the engine waited, see [`What::Overdue`].
     Overdue(Instant),
+    /// What an agent before had left open.
+    Resumed(Instant, Resumed),
     /// An attempt that the error log told, and its thread.
     Logged(Instant, ProcessKey, u32, Logged),
     /// From here on it was judged by other settings: the agent's configuration was read again.
@@ -161,6 +163,7 @@ impl Input {
             What::Lost(records) => Some(Self::Lost(when, *records)),
             What::Exited { .. } => Some(Self::Gone(when, key)),
             What::Overdue => Some(Self::Overdue(when)),
+            What::Resumed(resumed) => Some(Self::Resumed(when, *resumed.clone())),
             What::Reclaimed { ns_pid, notice } => {
                 Some(Self::Reclaimed(when, key, *ns_pid, *notice))
             }
@@ -263,6 +266,9 @@ impl Input {
                 event(when, key, What::Reclaimed { ns_pid, notice })
             }
             Self::Overdue(when) => event(when, ProcessKey::NONE, What::Overdue),
+            Self::Resumed(when, resumed) => {
+                event(when, ProcessKey::NONE, What::Resumed(Box::new(resumed)))
+            }
         };
         Ok(Told::Event(Box::new(event)))
     }

@@ -107,8 +107,7 @@ pub struct RunArgs {
         value_parser = listen_address
     )]
     pub listen_address: Option<SocketAddr>,
-    /// Directory for what outlives the agent: made and checked to be writable; findings are kept
-    /// in memory for now
+    /// Directory for what outlives the agent: what is open is known again after a restart
     #[arg(long, value_name = "DIRECTORY", env = "SIGBLAME_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
     /// The mildest message that is logged [default: info]

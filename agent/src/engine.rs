@@ -2,6 +2,7 @@
 //! replay of recorded events drives it without one.
 
 pub mod exceptions;
+mod resume;
 mod shutdowns;
 pub mod status;
 mod suppose;
@@ -133,6 +134,7 @@ impl Engine {
         if self.book.deadline().is_some_and(|due| due <= when) {
             self.settle(when, &mut step);
         }
+        self.resumes(&event);
         self.shutdowns(&event, &mut step);
         let Applied {
             change,

@@ -108,7 +108,10 @@ fn run(args: &RunArgs, rung: &Chosen) -> Result<ExitCode> {
         }));
         let tell = Tell::new(shared, output, colour(io::stdout().is_terminal()));
         let (agent, ring) = Agent::new(&config, probe, tell);
-        let agent = recording(agent, args)?;
+        let mut agent = recording(agent, args)?;
+        if let Some(directory) = &config.state_dir {
+            agent.remember(directory)?;
+        }
         // Nobody stops this agent but a signal.
         let (_keep, stop) = oneshot::channel();
         let result = agent.run(ring, move || Ok(loop_args.load()?), stop).await;

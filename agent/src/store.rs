@@ -3,6 +3,7 @@
 //! They live in memory and go with the agent. The interface is a store's: everything goes in by
 //! [`Store::put`] and comes out by id or by [`Query`], so that a database can take its place.
 
+pub mod disk;
 mod query;
 
 use std::{

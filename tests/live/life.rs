@@ -54,7 +54,7 @@ pub(crate) fn kill(pid: u64, signal: Signal) {
 }
 
 /// Waits until a process is gone.
-fn wait_until_gone(pid: u64, what: &str) {
+pub(crate) fn wait_until_gone(pid: u64, what: &str) {
     let is_gone = || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // A dead one that nobody has waited for does nothing more, either.

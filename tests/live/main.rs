@@ -28,6 +28,7 @@ mod native;
 mod odd_calls;
 mod prometheus;
 mod replay;
+mod restart;
 mod restrict_off;
 mod restriction;
 mod server;

@@ -5,6 +5,7 @@ pub mod decode;
 mod disposition;
 mod native;
 mod numbers;
+mod resumed;
 mod signals;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::attempt::{Attempt, Source, Wanted};
 pub use self::disposition::{Action, Disposition, FLAGS};
 pub use self::native::{Code, NativeFrame, NativeResult, NativeStack, Reason, StackCopy};
+pub use self::resumed::Resumed;
 pub use self::signals::{Delivered, Fate, Sent};
 use crate::{
     httpd::{Configuration, Notice},
@@ -116,6 +118,8 @@ pub enum What {
         /// What httpd does about it.
         notice: Notice,
     },
+    /// What was open when the agent before this one ended. Of no process.
+    Resumed(Box<Resumed>),
     /// The moment for which something waited has come, see `Engine::deadline`. Of no process.
     Overdue,
 }

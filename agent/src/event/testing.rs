@@ -56,6 +56,7 @@ pub fn encode(stamp: Stamp, event: &Event) -> Option<Vec<u8>> {
         | What::Masks { .. }
         | What::Named(_)
         | What::Lost(_)
+        | What::Resumed(_)
         | What::Overdue => {
             return None;
         }

@@ -6,10 +6,12 @@
 //! life: it is kept for a while after it is over, and opened again (see [`pace`]).
 
 mod entry;
+mod kept;
 mod pace;
 
 use std::collections::{BTreeMap, HashMap};
 
+pub use self::kept::{Kept, KeptTakeover};
 use self::{entry::Entry, pace::Pace};
 use crate::{
     event::Instant,

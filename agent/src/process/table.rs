@@ -3,6 +3,7 @@
 //! `apply` is the only door. It is idempotent for what a look at `/proc` brings (a process is
 //! known by its id and its start), because looks and records of the ring overlap at start.
 
+mod adopted;
 mod context;
 mod drift;
 mod family;
@@ -124,7 +125,7 @@ impl Table {
             What::Sent(sent) => self.sent(event.when, key, &sent),
             What::Delivered(delivered) => self.delivered(key, &delivered),
             What::Overdue => self.due = self.due.filter(|due| *due > event.when),
-            What::Reclaimed { .. } => {}
+            What::Reclaimed { .. } | What::Resumed(_) => {}
             What::Executed { .. } => return self.left(event.when, key, Ending::Executed),
             What::Exited { .. } => return self.left(event.when, key, Ending::Exited),
             What::Registration(registration) => {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Action, Disposition, Instant, Signal};
+use crate::event::{Action, Disposition, Dispositions, Instant, Signal};
 
 /// Names a takeover.
 pub type TakeoverId = u64;
@@ -50,8 +50,9 @@ pub enum Turn {
     GivesBack,
 }
 
-#[derive(Clone, Debug)]
-struct Takeover {
+/// A takeover that runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Takeover {
     id: TakeoverId,
     signal: Signal,
     old: Disposition,
@@ -59,6 +60,20 @@ struct Takeover {
     since: Instant,
     /// The takeover from which it took the signal, where that one ran.
     from: Option<TakeoverId>,
+}
+
+impl Takeover {
+    /// Which.
+    #[must_use]
+    pub fn id(&self) -> TakeoverId {
+        self.id
+    }
+
+    /// Of which signal.
+    #[must_use]
+    pub fn signal(&self) -> Signal {
+        self.signal
+    }
 }
 
 /// The running takeovers of one process, oldest first.
@@ -172,6 +187,32 @@ impl Takeovers {
     /// Those that run, oldest first: which, of which signal, since when.
     pub fn running(&self) -> impl Iterator<Item = (TakeoverId, Signal, Instant)> {
         self.running.iter().map(|t| (t.id, t.signal, t.since))
+    }
+
+    /// One that runs.
+    #[must_use]
+    pub fn get(&self, id: TakeoverId) -> Option<&Takeover> {
+        self.running.iter().find(|t| t.id == id)
+    }
+
+    /// Takes over one that an agent before this one knew.
+    pub fn adopt(&mut self, takeover: Takeover) {
+        let at = self.running.partition_point(|t| t.id < takeover.id);
+        self.running.insert(at, takeover);
+    }
+
+    /// Ends what stands no more, by all that stands in the process now. Where that is nothing that
+    /// any of them knows, somebody else has taken the signal while nobody looked.
+    pub fn verify(&mut self, when: Instant, all: &Dispositions) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        for signal in Signal::all() {
+            let stands = all[signal.index()].action;
+            ended.extend(self.catch_up(when, signal, stands));
+            if self.last(signal).is_some_and(|t| t.new.action != stands) {
+                ended.extend(self.end(when, Ending::Displaced, |t| t.signal == signal));
+            }
+        }
+        ended
     }
 
     /// Ends everything: the process is gone.

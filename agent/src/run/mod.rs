@@ -12,6 +12,7 @@ mod garbled;
 mod inventory;
 mod keep;
 mod looks;
+mod remember;
 mod settings;
 mod tell;
 mod unwound;
@@ -34,7 +35,8 @@ use tracing::{error, info, warn};
 
 use self::{
     ask::Questions, budget::Budget, configurations::Configurations, error_logs::ErrorLogs,
-    garbled::Garbled, inventory::Inventories, keep::Keep, unwound::Unwound, watch::Watch,
+    garbled::Garbled, inventory::Inventories, keep::Keep, remember::Memory, unwound::Unwound,
+    watch::Watch,
 };
 pub use self::{
     keep::Bounds,
@@ -71,6 +73,7 @@ pub struct Agent {
     gaps: Gaps,
     garbled: Garbled,
     keep: Keep,
+    memory: Memory,
     budget: Budget,
     stacks_budget: Budget,
     unwound: Unwound,
@@ -111,6 +114,7 @@ impl Agent {
             gaps: Gaps::default(),
             garbled: Garbled::default(),
             keep: Keep::default(),
+            memory: Memory::default(),
             budget: Budget::of_looks(),
             stacks_budget: Budget::of_stacks(),
             unwound: Unwound::new(&config.proc_root),
@@ -155,6 +159,7 @@ impl Agent {
         self.tell.ready();
         info!(servers = self.engine.table.servers().count(), "watching");
         while !self.keep.is_over() {
+            self.save();
             let due = self.watch.due();
             let until = self.configurations.until();
             let is_full = self.configurations.is_full();
@@ -204,6 +209,7 @@ impl Agent {
             self.drain(&mut ring)?;
         }
         self.tick();
+        self.save_all();
         self.keep.end()
     }
 
@@ -244,6 +250,8 @@ impl Agent {
                 self.whole(event);
             }
         }
+        // Before anything is heard of what stands in them.
+        self.resume_before();
         self.take_inventory();
     }
 
@@ -332,6 +340,7 @@ impl Agent {
         let is_found = matches!(event.what, What::Found(_));
         let reloads = matches!(event.what, What::Reloads);
         let step = self.engine.step(event);
+        self.memory.note(&step);
         if is_found || reloads {
             self.read_configuration(key, reloads);
         }

@@ -22,16 +22,18 @@ pub(super) struct Entry {
     /// What was told of it last; nothing where it is new.
     pub(super) told: Option<Told>,
     /// Its sentence, before it is said what became of it.
-    sentence: String,
+    pub(super) sentence: String,
     siblings: Siblings,
     /// Takeovers that run, and workers that live on without the handler they asked for.
-    running: u64,
+    pub(super) running: u64,
     /// Since when at least one of them did without a break.
-    since: Option<Instant>,
+    pub(super) since: Option<Instant>,
     /// When the last of them ended.
-    until: Instant,
+    pub(super) until: Instant,
     /// Nanoseconds during which there was one, before `since`.
-    exposed: u64,
+    pub(super) exposed: u64,
+    /// It is what an agent before this one had written, and nothing changed since.
+    pub(super) as_before: bool,
 }
 
 impl Entry {
@@ -46,6 +48,7 @@ impl Entry {
             since: None,
             until: Instant::default(),
             exposed: 0,
+            as_before: false,
         }
     }
 
@@ -83,6 +86,7 @@ impl Entry {
 
     /// It stands once less in a worker. Says whether it is over now.
     pub(super) fn release(&mut self, worker: ProcessKey, until: Instant) -> bool {
+        self.as_before = false;
         if let Some(stands) = self.workers.get_mut(&worker) {
             *stands = stands.saturating_sub(1);
             let extent = &mut self.finding.extent;
@@ -101,6 +105,7 @@ impl Entry {
 
     /// Counts how a takeover ended.
     pub(super) fn ended(&mut self, how: Ending) {
+        self.as_before = false;
         let extent = &mut self.finding.extent;
         match how {
             Ending::Restored => extent.restored += 1,
@@ -117,6 +122,9 @@ impl Entry {
 
     /// Brings the finding up to date.
     pub(super) fn settle(&mut self, at: &At<'_>) -> &Finding {
+        if std::mem::take(&mut self.as_before) {
+            return &self.finding;
+        }
         let of = at.table.siblings(&self.siblings).count() as u64;
         let finding = &mut self.finding;
         let extent = &mut finding.extent;

@@ -9,7 +9,10 @@
 use std::collections::BTreeSet;
 
 use super::{EntryId, entry::Entry};
-use crate::{event::Instant, policy::finding::State};
+use crate::{
+    event::Instant,
+    policy::finding::{Finding, State},
+};
 
 /// How long after its end the same cause is the same finding again.
 pub(super) const REOPEN: u64 = 600 * SECOND;
@@ -32,6 +35,19 @@ pub(super) struct Told {
     workers: u64,
     /// Its end was told once.
     ended: bool,
+}
+
+impl Told {
+    /// What an agent before this one had told.
+    pub(super) fn before(when: Instant, finding: &Finding) -> Self {
+        Self {
+            when,
+            state: State::Open,
+            count: finding.count,
+            workers: finding.extent.workers,
+            ended: false,
+        }
+    }
 }
 
 /// Which entry is told or forgotten when.

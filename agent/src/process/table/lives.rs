@@ -53,6 +53,7 @@ impl Table {
             fresh: false,
             inherited: false,
             known: Known::default(),
+            adopted: false,
         };
         self.processes.insert(key.pid, process);
         applied
@@ -101,6 +102,7 @@ impl Table {
             fresh: false,
             inherited: true,
             known: from.known.inherited(when, born),
+            adopted: false,
             ..from.clone()
         };
         self.processes.insert(child.pid, process);

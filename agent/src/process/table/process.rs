@@ -49,6 +49,8 @@ pub struct Process {
     pub(super) inherited: bool,
     /// How well its dispositions are known.
     pub(super) known: Known,
+    /// Some of its takeovers are those of an agent before, and no inventory came since.
+    pub(super) adopted: bool,
 }
 
 impl Process {

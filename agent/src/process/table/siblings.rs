@@ -23,6 +23,30 @@ impl Siblings {
     }
 }
 
+impl Siblings {
+    /// Those of a worker that is known, in a group that is; without one, nobody.
+    ///
+    /// The role is told by its name: what a worker is shows with the first inventory only.
+    pub(super) fn like(
+        worker: Option<&Process>,
+        role: &str,
+        process_group: Option<String>,
+    ) -> Self {
+        let roles = [
+            Role::Embedded,
+            Role::Daemon,
+            Role::ServiceScript,
+            Role::Master,
+        ];
+        let role = roles.into_iter().find(|known| known.name() == role);
+        Self {
+            server: worker.map_or(ServerId::MAX, |worker| worker.server),
+            role: role.unwrap_or(Role::Child),
+            process_group,
+        }
+    }
+}
+
 impl Table {
     /// The living workers of one kind. A process that only shares a worker's handlers is none.
     pub fn siblings(&self, kind: &Siblings) -> impl Iterator<Item = &Process> {

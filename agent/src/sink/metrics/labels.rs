@@ -77,7 +77,8 @@ impl EventKind {
             | What::Named(_)
             | What::Lost(_)
             | What::Reclaimed { .. }
-            | What::Overdue => None,
+            | What::Overdue
+            | What::Resumed(_) => None,
         }
     }
 }
