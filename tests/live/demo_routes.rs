@@ -75,7 +75,9 @@ fn each_link_gives_its_findings_in_every_worker() {
         assert_eq!(metrics.sum("sigblame_findings_open", &rule), blocked as f64);
         server.stop().unwrap();
         let ended = wait_for(PATIENCE, || {
-            let all = agent.findings(master).unwrap();
+            let mut all = agent.findings(master).unwrap();
+            // A daemon whose SIGTERM is taken has to be killed, which is a finding of its own.
+            all.retain(|f| f["rule"] != "shutdown-blocked");
             all.iter().all(|f| f["state"] == "resolved").then_some(all)
         });
         assert_eq!(

@@ -81,7 +81,7 @@ struct Process {
 /// What the kernel knows: processes, and what stands in each table of handlers.
 struct Model {
     processes: Vec<Process>,
-    tables: Vec<Box<Dispositions>>,
+    tables: Vec<Dispositions>,
     /// What differs from what was told: a record of it was lost.
     lost: BTreeSet<(usize, usize)>,
     now: u64,
@@ -90,7 +90,7 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        let mut master = unknown_dispositions();
+        let mut master = *unknown_dispositions();
         master[Signal::TERM.index()].action = MPM;
         let process = |key, table| Process {
             key,
@@ -98,7 +98,7 @@ impl Model {
             exempt: false,
         };
         Self {
-            tables: vec![master.clone(), master],
+            tables: vec![master, master],
             processes: vec![process(MASTER, 0), process(super::events::WORKER, 1)],
             lost: BTreeSet::new(),
             now: 5 * SECOND,
@@ -164,7 +164,7 @@ impl Model {
                 let of_master = from == MASTER;
                 let new = if shares { table } else { self.tables.len() };
                 if !shares {
-                    self.tables.push(self.tables[table].clone());
+                    self.tables.push(self.tables[table]);
                     let lost = self.lost.iter().filter(|(of, _)| *of == table);
                     let lost: Vec<_> = lost.map(|(_, signal)| (new, *signal)).collect();
                     self.lost.extend(lost);
@@ -198,7 +198,7 @@ impl Model {
             }
             Act::Inventory(who) => {
                 let process = self.processes.get(pick(who))?;
-                let all = self.tables[process.table].clone();
+                let all = Box::new(self.tables[process.table]);
                 // One that agrees: what else an inventory may show is not the takeovers' affair.
                 if self.lost.iter().any(|(table, _)| *table == process.table) {
                     return None;
