@@ -33,6 +33,35 @@ pub(super) struct Verdict {
     pub(super) faults: Vec<String>,
 }
 
+/// A signal that was sent or taken.
+struct Heard {
+    kind: u64,
+    signal: u64,
+    sender: u64,
+    target: u64,
+    result: u64,
+    handler: u64,
+}
+
+impl Heard {
+    /// From a record's digits; `None` where it is none of a signal.
+    fn of(digits: &str) -> Option<Self> {
+        let number = |at, size| record::number(digits, at, size);
+        Some(Self {
+            kind: number(offset_of!(RawHeader, kind), 2)?,
+            signal: number(offset_of!(RawSignal, signal), 4)?,
+            sender: number(offset_of!(RawHeader, tgid), 4)?,
+            target: number(offset_of!(RawSignal, target), 4)?,
+            result: number(offset_of!(RawSignal, result), 4)?,
+            handler: number(offset_of!(RawSignal, handler), 8)?,
+        })
+    }
+
+    fn is(&self, kind: Kind, signal: u64) -> bool {
+        (self.kind, self.signal) == (kind.0.into(), signal)
+    }
+}
+
 /// One program on one kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Program {
@@ -225,46 +254,30 @@ impl Verdict {
     /// it sends to a worker that ignores it.
     fn signals(&mut self, line: &Value) {
         let server = line["server"].as_u64();
-        let heard = |kind: Kind,
-                     signal: u64,
-                     fits: &dyn Fn(&dyn Fn(usize, usize) -> u64) -> bool| {
-            let mut records = line["records"].as_array().into_iter().flatten();
-            records.any(|record| {
-                let number = |at, size| record::number(text(record), at, size).unwrap_or_default();
-                number(offset_of!(RawHeader, kind), 2) == u64::from(kind.0)
-                    && number(offset_of!(RawSignal, signal), 4) == signal
-                    && fits(&number)
-            })
-        };
+        let records = line["records"].as_array().into_iter().flatten();
+        let heard: Vec<Heard> = records.filter_map(|r| Heard::of(text(r))).collect();
         let (usr1, term) = (10, 15);
-        let to_server = |number: &dyn Fn(usize, usize) -> u64| {
-            Some(number(offset_of!(RawSignal, target), 4)) == server
-                && number(offset_of!(RawSignal, target_start), 8) != 0
+        let to_server = |kind: Kind, signal: u64| {
+            let mut all = heard.iter().filter(move |h| h.is(kind, signal));
+            all.find(|h| Some(h.target) == server)
         };
-        let handled = |number: &dyn Fn(usize, usize) -> u64| {
-            to_server(number) && number(offset_of!(RawSignal, handler), 8) > 1
-        };
-        let ignored = |number: &dyn Fn(usize, usize) -> u64| {
-            Some(number(offset_of!(RawHeader, tgid), 4)) == server
-                && number(offset_of!(RawSignal, result), 4) == 1
-                && number(offset_of!(RawSignal, group), 4) == 1
-        };
+        let mut to_worker = heard.iter().filter(|h| h.is(Kind::SENT, term));
         for (what, is_heard) in [
             (
                 "SIGUSR1 sent to the server",
-                heard(Kind::SENT, usr1, &to_server),
+                to_server(Kind::SENT, usr1).is_some(),
             ),
             (
                 "SIGUSR1 handled by the server",
-                heard(Kind::DELIVERED, usr1, &handled),
+                to_server(Kind::DELIVERED, usr1).is_some_and(|h| h.handler > 1),
             ),
             (
                 "SIGTERM sent to the server",
-                heard(Kind::SENT, term, &to_server),
+                to_server(Kind::SENT, term).is_some(),
             ),
             (
                 "SIGTERM ignored by its worker",
-                heard(Kind::SENT, term, &ignored),
+                to_worker.any(|h| Some(h.sender) == server && h.result == 1),
             ),
         ] {
             if !is_heard {
