@@ -106,7 +106,7 @@ fn the_end_of_an_exception_is_told_with_what_it_covered() {
     );
     assert_eq!(told(&step), ["reserved-signal"]);
     let finding = only(&engine);
-    assert_eq!(step.uncovered, [finding.clone()]);
+    assert_eq!(step.uncovered, std::slice::from_ref(&finding));
     assert_eq!(finding.exception, None);
     let note = " (an exception for it ended on 2026-01-31: known).";
     assert!(finding.message.contains(note), "{}", finding.message);
