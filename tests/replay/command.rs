@@ -288,13 +288,13 @@ fn a_long_capture_needs_little_memory() -> Result<()> {
     let mut file = BufWriter::new(File::create(&path)?);
     writeln!(file, "{header}")?;
     // The same server again and again: it goes each time.
-    for _ in 0..100 {
+    for _ in 0..200 {
         file.write_all(rest.as_bytes())?;
     }
     file.flush()?;
-    assert!(fs::metadata(&path)?.len() > 35 << 20);
+    assert!(fs::metadata(&path)?.len() > 70 << 20);
     // The address space is the bound, in KiB: beyond it the program ends with an error.
-    let script = "ulimit -v 33000; exec \"$2\" replay \"$1\" --restrict-signal off";
+    let script = "ulimit -v 48000; exec \"$2\" replay \"$1\" --restrict-signal off";
     let mut shell = Command::new("sh");
     shell
         .args(["-c", script, "sh"])
@@ -302,6 +302,6 @@ fn a_long_capture_needs_little_memory() -> Result<()> {
         .arg(agent_program()?);
     let said = run_to_end(&mut shell, LIMIT)?;
     assert_eq!(said.code, Some(0), "{}", said.errors);
-    assert!(said.output.contains("18900 events"), "{}", said.output);
+    assert!(said.output.contains("37800 events"), "{}", said.output);
     Ok(())
 }

@@ -142,9 +142,9 @@ pub const RULES: &[Rule] = &[
         id: "disposition-drift",
         severity: Severity::Warning,
         sentence: "stands otherwise than any call that was seen explains",
-        remedy: "Restart the worker while sigblame runs: what takes the signal then is told with its \
-                 stack. Until then the owner of the handler, or what differs from the worker's \
-                 siblings, is the trace to follow.",
+        remedy: "Restart the worker while sigblame runs, which then tells who takes the signal, with the \
+                 stack; until then the handler's owner, and what differs from the worker's siblings, \
+                 are the trace to follow.",
         holds: Holds::Drift,
     },
     Rule {
