@@ -14,7 +14,6 @@ use crate::{
         self, Finding, Origin, Settings, State,
         book::{At, Begun, Book, News},
         finding::{Evidence, TraceLine},
-        hangs::Hangs,
         report,
     },
     process::{
@@ -34,8 +33,6 @@ pub struct Engine {
     excepted: Excepted,
     /// Attempts that were judged.
     attempts: u64,
-    /// Every open finding about a worker that does not go.
-    hangs: Hangs,
     /// It says what would be under another restriction than was in force, see `suppose`.
     supposes: bool,
 }
@@ -100,7 +97,6 @@ impl Engine {
             settings,
             excepted: Excepted::default(),
             attempts: 0,
-            hangs: Hangs::default(),
             supposes: false,
         }
     }

@@ -57,7 +57,7 @@ impl Engine {
                 });
             }
         }
-        for worker in kept.workers.iter().chain(&kept.attempts) {
+        for worker in kept.workers.iter().chain(&kept.standing) {
             if !lives(self, *worker) {
                 self.book.left(*worker, when);
             }

@@ -3,7 +3,7 @@
 use super::{Engine, Step};
 use crate::{
     event::{Event, Instant, Signal, What},
-    policy::{self, Finding, State, book::News},
+    policy,
     process::ProcessKey,
 };
 
@@ -25,11 +25,6 @@ impl Engine {
         self.table.shutdowns().deadline(self.grace())
     }
 
-    /// Every open finding.
-    pub fn open_findings(&self) -> impl Iterator<Item = &Finding> {
-        self.book.iter().chain(self.hangs.iter())
-    }
-
     /// Whether an exit code is that of a worker that was asked to go and was killed.
     #[must_use]
     pub fn is_killed(&self, key: ProcessKey, code: u32) -> bool {
@@ -43,34 +38,35 @@ impl Engine {
         match &event.what {
             What::Overdue => {
                 while let Some((key, signal)) = self.table.overdue(when, self.grace()) {
-                    self.hangs(key, when, |asked| asked == signal, step);
+                    self.hangs(key, when, |asked| asked == signal);
                 }
             }
             What::Reclaimed { ns_pid, notice } => {
-                let worker = self.table.reclaimed(key, *ns_pid, *notice);
-                let finding = worker.and_then(|worker| self.hangs.noticed(worker, *notice));
-                step.news
-                    .extend(finding.map(|finding| changed(finding.clone())));
+                if let Some(worker) = self.table.reclaimed(key, *ns_pid, *notice) {
+                    let name = notice.name();
+                    self.book.amend_hang(worker, |shutdown| {
+                        if !shutdown.confirmed_by.iter().any(|known| known == name) {
+                            shutdown.confirmed_by.push(name.to_owned());
+                        }
+                    });
+                }
             }
             What::Exited { code } => {
                 let killed = code & SIGNALLED == KILLED;
                 if killed {
-                    self.hangs(key, when, |_| true, step);
+                    self.hangs(key, when, |_| true);
+                    // Its beginning is told before its end.
+                    self.settle(when, step);
                 }
-                self.ends(key, when, killed, step);
+                self.goes(key, when, killed);
             }
-            What::Executed { .. } => self.ends(key, when, false, step),
+            What::Executed { .. } => self.goes(key, when, false),
             _ => {}
         }
     }
 
-    fn hangs(
-        &mut self,
-        key: ProcessKey,
-        when: Instant,
-        signal: impl Fn(Signal) -> bool,
-        step: &mut Step,
-    ) {
+    /// A worker does not go, if a takeover is in the way of one of these signals.
+    fn hangs(&mut self, key: ProcessKey, when: Instant, signal: impl Fn(Signal) -> bool) {
         let Some(hang) = self.table.hang(key, |asked| signal(asked.signal)) else {
             return;
         };
@@ -78,26 +74,27 @@ impl Engine {
             .book
             .finding_of(hang.takeover)
             .and_then(|cause| policy::judge_hang(&self.settings, when, cause, &hang));
-        let finding =
-            finding.and_then(|finding| self.hangs.open(key, (hang.asked.since, when), finding));
-        step.news.extend(finding.map(|finding| News {
-            is_new: finding.count == 1,
-            is_told: finding.count == 1,
-            finding: finding.clone(),
-        }));
+        if let Some(finding) = finding {
+            self.book.hang(when, key, hang.siblings, finding);
+        }
     }
 
-    fn ends(&mut self, key: ProcessKey, when: Instant, killed: bool, step: &mut Step) {
-        let finding = self.hangs.left(key, when, killed, self.settings.clock);
-        step.news.extend(finding.map(changed));
-    }
-}
-
-/// A known finding as it stands now. Those who are told findings hear of its end only.
-fn changed(finding: Finding) -> News {
-    News {
-        is_new: false,
-        is_told: finding.state == State::Resolved,
-        finding,
+    /// A worker that was asked to go is gone. Workers hang side by side: the longest tells what was
+    /// lost.
+    fn goes(&mut self, key: ProcessKey, when: Instant, killed: bool) {
+        let Some(asked) = self.table.shutdowns().get(key) else {
+            return;
+        };
+        let all = asked.asked.iter();
+        let sent: Vec<(u8, Instant)> = all.map(|a| (a.signal.number(), a.since)).collect();
+        self.book.amend_hang(key, |shutdown| {
+            let own = |(signal, _): &&(u8, Instant)| *signal == shutdown.signal.number;
+            let Some((_, since)) = sent.iter().find(own) else {
+                return;
+            };
+            let seconds = when.seconds_since(*since);
+            shutdown.seconds = Some(shutdown.seconds.map_or(seconds, |most| most.max(seconds)));
+            shutdown.killed |= killed;
+        });
     }
 }

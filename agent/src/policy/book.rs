@@ -15,7 +15,7 @@ pub use self::kept::{Kept, KeptTakeover};
 use self::{entry::Entry, pace::Pace};
 use crate::{
     event::Instant,
-    policy::finding::{Finding, State, TakenFrom, WallClock},
+    policy::finding::{Finding, ShutdownRef, State, TakenFrom, WallClock},
     process::{
         ProcessKey,
         table::{Siblings, Table},
@@ -86,8 +86,9 @@ pub struct Book {
     next: EntryId,
     by_fingerprint: HashMap<String, EntryId>,
     takeovers: BTreeMap<TakeoverId, Held>,
-    /// Entries of the attempts of each living worker, oldest first.
-    attempts: HashMap<ProcessKey, Vec<EntryId>>,
+    /// Entries that are open as long as a worker lives, of each living one, oldest first: what it
+    /// attempts, and that it does not go.
+    standing: HashMap<ProcessKey, Vec<EntryId>>,
     /// Entries in which each living worker was ever counted.
     workers: HashMap<ProcessKey, Vec<EntryId>>,
     pace: Pace,
@@ -128,7 +129,7 @@ impl Book {
         siblings: Siblings,
         finding: Finding,
     ) {
-        let causes = self.attempts.entry(worker).or_default();
+        let causes = self.standing.entry(worker).or_default();
         let known = self.by_fingerprint.get(&finding.fingerprint);
         let is_new = known.is_none_or(|known| !causes.contains(known));
         if is_new && causes.len() >= CAUSES {
@@ -136,9 +137,48 @@ impl Book {
         }
         let id = self.enter(finding, siblings);
         if is_new {
-            self.attempts.entry(worker).or_default().push(id);
-            self.hold(id, worker, when);
+            self.stand(when, worker, id);
         }
+    }
+
+    /// Enters a worker that does not go, once: by the first signal that was in its way. It is open
+    /// until the worker is gone.
+    pub fn hang(
+        &mut self,
+        when: Instant,
+        worker: ProcessKey,
+        siblings: Siblings,
+        finding: Finding,
+    ) {
+        if self.hung(worker).is_none() {
+            let id = self.enter(finding, siblings);
+            self.stand(when, worker, id);
+        }
+    }
+
+    /// Changes what is known of the shutdown of a worker that does not go.
+    pub fn amend_hang(&mut self, worker: ProcessKey, how: impl FnOnce(&mut ShutdownRef)) {
+        let Some(id) = self.hung(worker) else {
+            return;
+        };
+        let entry = self.entries.get_mut(&id);
+        if let Some(shutdown) = entry.and_then(|entry| entry.finding.shutdown.as_mut()) {
+            how(shutdown);
+            self.change(id);
+        }
+    }
+
+    fn hung(&self, worker: ProcessKey) -> Option<EntryId> {
+        let hangs = |id: &&EntryId| {
+            let entry = self.entries.get(*id);
+            entry.is_some_and(|entry| entry.finding.shutdown.is_some())
+        };
+        self.standing.get(&worker)?.iter().find(hangs).copied()
+    }
+
+    fn stand(&mut self, when: Instant, worker: ProcessKey, id: EntryId) {
+        self.standing.entry(worker).or_default().push(id);
+        self.hold(id, worker, when);
     }
 
     /// The entry of a finding's cause; counts it.
@@ -182,9 +222,9 @@ impl Book {
         self.release(held.entry, held.worker, ended.until);
     }
 
-    /// A worker is gone, and its attempts with it.
+    /// A worker is gone, and with it what stood as long as it lived.
     pub fn left(&mut self, worker: ProcessKey, when: Instant) {
-        for id in self.attempts.remove(&worker).unwrap_or_default() {
+        for id in self.standing.remove(&worker).unwrap_or_default() {
             self.release(id, worker, when);
         }
         for id in self.workers.remove(&worker).unwrap_or_default() {
@@ -278,8 +318,10 @@ impl Book {
 
     /// What a worker attempts and was blocked, oldest cause first.
     pub fn attempts(&self, worker: ProcessKey) -> impl Iterator<Item = &Finding> {
-        let causes = self.attempts.get(&worker).into_iter().flatten();
-        causes.filter_map(|cause| self.entries.get(cause).map(|entry| &entry.finding))
+        let causes = self.standing.get(&worker).into_iter().flatten();
+        let findings =
+            causes.filter_map(|cause| self.entries.get(cause).map(|entry| &entry.finding));
+        findings.filter(|finding| finding.shutdown.is_none())
     }
 
     /// Judges each open finding anew by `how`, which changes its sentence and what covers it; `true`

@@ -8,6 +8,7 @@ use super::{
 /// The sentence of a finding, and what became of it.
 pub(super) fn sentence(first: &str, finding: &Finding) -> String {
     let what = match (finding.state, finding.exposure_seconds) {
+        (State::Resolved, _) if finding.shutdown.is_some() => went(finding),
         (State::Resolved, Some(seconds)) => over(finding, seconds),
         _ => stands(&finding.extent),
     };
@@ -20,6 +21,20 @@ pub(super) fn sentence(first: &str, finding: &Finding) -> String {
 /// In how many workers; of one that is alone there is nothing to say.
 fn stands(extent: &Extent) -> Option<String> {
     (extent.of > 1).then(|| format!("it stands in {} of {} workers", extent.workers, extent.of))
+}
+
+/// How a worker went that did not go when it was told to.
+fn went(finding: &Finding) -> Option<String> {
+    let shutdown = finding.shutdown.as_ref()?;
+    let seconds = shutdown.seconds?;
+    Some(match (finding.count, shutdown.killed) {
+        (1, false) => format!("it went after {seconds:.1} s"),
+        (1, true) => format!("it was killed after {seconds:.1} s"),
+        (count, false) => format!("{count} workers, {seconds:.1} s at most"),
+        (count, true) => {
+            format!("{count} workers, {seconds:.1} s at most, at least one was killed")
+        }
+    })
 }
 
 fn over(finding: &Finding, seconds: f64) -> Option<String> {

@@ -4,7 +4,6 @@ pub mod book;
 pub mod drift;
 pub mod exceptions;
 pub mod finding;
-pub mod hangs;
 mod history;
 pub mod remedy;
 pub mod report;
@@ -140,12 +139,6 @@ pub fn judge_hang(
     // Numbered by its takeover, beside takeovers and attempts.
     let number = hang.takeover & !(0b11 << 30) | 1 << 30;
     let mut finding = finding(settings, when, number, evidence, rule)?;
-    finding.extent = Extent {
-        workers: 1,
-        of: hang.siblings,
-        workers_ever: 1,
-        ..Extent::default()
-    };
     finding.cause = Some(Cause {
         id: cause.id.clone(),
         fingerprint: cause.fingerprint.clone(),

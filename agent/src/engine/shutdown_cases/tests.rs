@@ -81,7 +81,7 @@ fn what_a_hang_tells() {
         (State::Resolved, Some(7.0))
     );
     assert_eq!(first.id, last.id);
-    assert_eq!(engine.open_findings().count(), 0);
+    assert_eq!(engine.book.iter().count(), 0);
     assert_eq!(engine.shutdown_deadline(), None);
 }
 

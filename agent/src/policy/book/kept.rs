@@ -28,8 +28,9 @@ pub struct Kept {
     pub workers: Vec<ProcessKey>,
     /// The takeovers that run.
     pub takeovers: Vec<KeptTakeover>,
-    /// Workers that live on without the handler that they asked for.
-    pub attempts: Vec<ProcessKey>,
+    /// Workers in which it stands as long as they live: they asked for a handler that they have not,
+    /// or do not go.
+    pub standing: Vec<ProcessKey>,
 }
 
 /// A takeover that runs.
@@ -58,15 +59,15 @@ impl Book {
                 takeover: process.takeovers().get(*takeover)?.clone(),
             })
         });
-        let attempts = self
-            .attempts
+        let standing = self
+            .standing
             .iter()
-            .filter(|(_, causes)| causes.contains(&id));
-        let mut attempts: Vec<ProcessKey> = attempts.map(|(worker, _)| *worker).collect();
-        attempts.sort_unstable();
+            .filter(|(_, entries)| entries.contains(&id));
+        let mut standing: Vec<ProcessKey> = standing.map(|(worker, _)| *worker).collect();
+        standing.sort_unstable();
         Some(Kept {
             takeovers: takeovers.collect(),
-            attempts,
+            standing,
             ..entry.keep()
         })
     }
@@ -88,8 +89,8 @@ impl Book {
             };
             self.takeovers.insert(takeover.id(), held);
         }
-        for worker in &kept.attempts {
-            self.attempts.entry(*worker).or_default().push(id);
+        for worker in &kept.standing {
+            self.standing.entry(*worker).or_default().push(id);
         }
         for worker in &kept.workers {
             self.workers.entry(*worker).or_default().push(id);
@@ -114,7 +115,7 @@ impl Entry {
             exposed: self.exposed,
             workers: self.workers.keys().copied().collect(),
             takeovers: Vec::new(),
-            attempts: Vec::new(),
+            standing: Vec::new(),
         }
     }
 
@@ -128,7 +129,7 @@ impl Entry {
             entry.workers.insert(*worker, 0);
         }
         let holders = kept.takeovers.iter().map(|kept| kept.worker);
-        for worker in holders.chain(kept.attempts.iter().copied()) {
+        for worker in holders.chain(kept.standing.iter().copied()) {
             *entry.workers.entry(worker).or_default() += 1;
             entry.running += 1;
         }

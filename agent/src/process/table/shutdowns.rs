@@ -1,6 +1,6 @@
 //! Workers that are asked to go, as far as it takes the whole table to tell. Pure.
 
-use super::{Process, Table};
+use super::{Process, Siblings, Table};
 use crate::{
     event::{Delivered, Instant, Sent, Signal},
     httpd::Notice,
@@ -24,8 +24,8 @@ pub struct Hang<'t> {
     pub takeover: TakeoverId,
     /// Since when.
     pub since: Instant,
-    /// Living workers of the same server, role and process group, this one among them.
-    pub siblings: u64,
+    /// Those among which it is counted, itself among them.
+    pub siblings: Siblings,
 }
 
 impl Table {
@@ -132,22 +132,7 @@ impl Table {
             asked,
             takeover,
             since,
-            siblings: self.siblings_of(process),
+            siblings: self.kind_of(process),
         })
-    }
-
-    fn siblings_of(&self, process: &Process) -> u64 {
-        let group = |process: &Process| {
-            let server = self.servers.get(process.server)?;
-            process.process_group(server.configuration(process.generation))
-        };
-        let own = group(process);
-        let is_alike = |other: &&Process| {
-            other.server == process.server
-                && other.role == process.role
-                && other.shares_with.is_none()
-                && group(other) == own
-        };
-        self.processes.values().filter(is_alike).count() as u64
     }
 }

@@ -21,9 +21,7 @@ impl Siblings {
             process_group: context.process_group.clone(),
         }
     }
-}
 
-impl Siblings {
     /// Those of a worker that is known, in a group that is; without one, nobody.
     ///
     /// The role is told by its name: what a worker is shows with the first inventory only.
@@ -48,6 +46,17 @@ impl Siblings {
 }
 
 impl Table {
+    /// The kind of a process.
+    pub(super) fn kind_of(&self, process: &Process) -> Siblings {
+        let server = self.servers.get(process.server);
+        let configuration = server.and_then(|server| server.configuration(process.generation));
+        Siblings {
+            server: process.server,
+            role: process.role,
+            process_group: process.process_group(configuration),
+        }
+    }
+
     /// The living workers of one kind. A process that only shares a worker's handlers is none.
     pub fn siblings(&self, kind: &Siblings) -> impl Iterator<Item = &Process> {
         let server = self.servers.get(kind.server);
