@@ -29,10 +29,16 @@ pub(crate) fn step() -> Result<Step> {
             // One by one: that one has no wheel for this machine is no reason to lack the others.
             let mut failed = Vec::new();
             for package in missing {
-                let mut pip = Command::new(environment.home().join("bin/pip"));
-                pip.args(["install", "--disable-pip-version-check", "--no-cache-dir"])
-                    .arg("--only-binary=:all:")
-                    .arg(format!("{}=={}", package.name, package.version));
+                let mut pip = Command::new(environment.home().join("bin/python3"));
+                pip.args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--disable-pip-version-check",
+                    "--no-cache-dir",
+                ])
+                .arg("--only-binary=:all:")
+                .arg(format!("{}=={}", package.name, package.version));
                 if !installer.try_run(&mut pip)? {
                     failed.push(package.name);
                 }

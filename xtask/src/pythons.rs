@@ -56,11 +56,17 @@ fn link_in(installer: &Installer) -> Result<()> {
     let module = target_dir()?.join(BUILT).join(LINKED_IN);
     let scratch = Scratch::new("mod_wsgi")?;
     let dir = scratch.path();
-    let mut pip = Command::new(setup::python_dir()?.join("bin/pip"));
-    pip.args(["download", "--disable-pip-version-check", "--no-deps"])
-        .args(["--no-binary=mod_wsgi", "--dest"])
-        .arg(dir)
-        .arg(format!("mod_wsgi=={LINKED_IN_MOD_WSGI}"));
+    let mut pip = Command::new(setup::python_dir()?.join("bin/python3"));
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "--disable-pip-version-check",
+        "--no-deps",
+    ])
+    .args(["--no-binary=mod_wsgi", "--dest"])
+    .arg(dir)
+    .arg(format!("mod_wsgi=={LINKED_IN_MOD_WSGI}"));
     installer.run(&mut pip)?;
     let mut tar = Command::new("tar");
     tar.arg("xf")

@@ -100,8 +100,9 @@ pub(crate) fn python_tools() -> Result<Step> {
         install: Box::new(move |installer| {
             let mut venv = Command::new("/usr/bin/python3");
             installer.run(venv.args(["-m", "venv"]).arg(&dir))?;
-            let mut pip = Command::new(dir.join("bin/pip"));
-            pip.args(["install", "--disable-pip-version-check"]);
+            // Not the script beside it, which names the directory that it was made in.
+            let mut pip = Command::new(dir.join("bin/python3"));
+            pip.args(["-m", "pip", "install", "--disable-pip-version-check"]);
             pip.args(
                 missing
                     .iter()
