@@ -245,6 +245,12 @@ impl Shutdowns {
             all.find(|asked| asked.signal == delivered.signal)
         });
         if let Some(asked) = asked {
+            // Where a thread blocks a signal, it waits although it is ignored, and is dropped later
+            // (`sig_ignored` and `get_signal` in kernel/signal.c, 5.10 to 7.3).
+            if delivered.action == Action::Ignore {
+                asked.ignored = true;
+                return;
+            }
             asked.heeded = !is_taken && owner.as_ref().is_some_and(Owner::is_server);
             asked.handled = Some(match delivered.action {
                 Action::Handler(_) => owner,

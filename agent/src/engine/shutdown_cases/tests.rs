@@ -177,3 +177,17 @@ fn occasions_are_those_of_the_worker() {
         is("recycle", "itself")
     );
 }
+
+/// A signal that a thread blocks waits although it is ignored; that it is dropped later is no handler.
+#[test]
+fn what_is_dropped_was_ignored() {
+    let (_, all) = told(vec![
+        ignores(WORKER, Signal::TERM),
+        sent(5, WORKER, MASTER, Signal::TERM, Fate::Queued),
+        delivered(6, WORKER, Signal::TERM, Action::Ignore),
+        overdue(2_005),
+    ]);
+    let shutdown = all[0].shutdown.as_ref().expect("what hung");
+    assert_eq!(shutdown.result, "ignored");
+    assert_eq!(shutdown.handled_by, None);
+}
