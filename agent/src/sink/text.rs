@@ -1,5 +1,7 @@
 //! Findings and registrations for people: a few lines each, the most telling first.
 
+mod history;
+
 use std::fmt::{self, Write as _};
 
 use crate::{
@@ -7,10 +9,7 @@ use crate::{
     event::Frame,
     policy::{
         Finding, Origin, Outcome, Severity, State,
-        finding::{
-            Blame, ChangeRef, DispositionRef, Evidence, Extent, Lasting, NativeFrame, TraceLine,
-            WorkerRef,
-        },
+        finding::{Blame, ChangeRef, DispositionRef, Evidence, NativeFrame, TraceLine, WorkerRef},
     },
 };
 
@@ -32,54 +31,18 @@ pub fn finding(finding: &Finding, colour: bool) -> String {
     if finding.count > 1 {
         let _ = write!(end, " ×{}", finding.count);
     }
-    end.push_str(&history(finding));
+    end.push_str(&history::reach(finding));
     let mut out = body(&finding.time, &grade, &finding.evidence, &end, paint);
     if finding.state == State::Resolved {
         // Its stack and its sentences stood there when it was new.
         out.truncate(out.find('\n').map_or(out.len(), |end| end + 1));
         return out;
     }
-    if let Some(from) = &finding.taken_from {
-        let below = blame(&from.blame).unwrap_or_else(|| "an unknown caller".to_owned());
-        let taken = format!("taken from {below}, finding {}", escape::text(&from.id));
-        line(&mut out, paint, "chain", &taken);
-    }
+    history::lines(&mut out, paint, finding);
     for (name, sentence) in [("what", &finding.message), ("mend", &finding.remedy)] {
         if !sentence.is_empty() {
             line(&mut out, paint, name, &escape::text(sentence));
         }
-    }
-    out
-}
-
-/// How far a finding reaches; when it is over, how long it lasted, and whether it was given back.
-fn history(finding: &Finding) -> String {
-    let Extent {
-        workers,
-        of,
-        workers_ever,
-        ..
-    } = finding.extent;
-    if finding.state == State::Open {
-        // Of one that is alone there is nothing to say.
-        return if of > 1 {
-            format!(" in {workers} of {of} workers")
-        } else {
-            String::new()
-        };
-    }
-    let mut out = ", over".to_owned();
-    if let Some(seconds) = finding.exposure_seconds {
-        let _ = write!(out, " after {seconds:.3} s");
-    }
-    let lasting = finding.lasting.map(|lasting| match lasting {
-        Lasting::Temporary => ", temporary",
-        Lasting::Permanent => ", permanent",
-        Lasting::Mixed => ", temporary or permanent",
-    });
-    out.push_str(lasting.unwrap_or_default());
-    if workers_ever > 1 {
-        let _ = write!(out, ", in {workers_ever} workers");
     }
     out
 }

@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     escape::tests::{HOSTILE, is_quiet},
-    policy::{finding::TakenFrom, sample},
+    policy::{
+        finding::{Cause, DriftRef, Lasting, ShutdownRef, TakenFrom},
+        sample,
+    },
 };
 
 #[test]
@@ -168,8 +171,74 @@ fn no_name_breaks_or_spoofs_a_line() {
         fingerprint: hostile(),
         blame: shown.evidence.blame.clone(),
     });
+    shown.cause = Some(Cause {
+        id: hostile(),
+        fingerprint: hostile(),
+        rule: hostile(),
+        signal: shown.evidence.signal.clone(),
+        since: hostile(),
+        blame: shown.evidence.blame.clone(),
+    });
+    shown.shutdown = Some(shutdown(HOSTILE));
+    shown.drift = Some(DriftRef {
+        seen: hostile(),
+        address: Some(hostile()),
+        by_32_bit_call: true,
+        differs_from: 1,
+        agrees_with: 2,
+    });
     let text = finding(&shown, false);
     assert!(text.lines().all(is_quiet), "{text:?}");
-    // Head, blame, restriction, three frames, states of the stacks, chain, message, remedy.
-    assert_eq!(text.lines().count(), 11);
+    // Head, blame, restriction, three frames, states of the stacks, chain, shutdown, cause, drift,
+    // message, remedy.
+    assert_eq!(text.lines().count(), 14);
+}
+
+/// One that was sent a SIGTERM and did not hear it, every name in it being this.
+fn shutdown(name: &str) -> ShutdownRef {
+    let name = || name.to_owned();
+    ShutdownRef {
+        signal: sample::finding().evidence.signal,
+        sent_at: name(),
+        sent_by: name(),
+        occasion: name(),
+        result: name(),
+        handled_by: Some(name()),
+        seconds: Some(3.01),
+        killed: true,
+        confirmed_by: vec![name()],
+    }
+}
+
+/// What a shutdown that hangs says: what was asked, whose fault it is, and how it ended.
+#[test]
+fn a_hang_names_its_cause() {
+    let mut shown = sample::finding();
+    shown.shutdown = Some(ShutdownRef {
+        occasion: "restart".to_owned(),
+        sent_by: "master".to_owned(),
+        sent_at: "2026-01-31T12:10:00Z".to_owned(),
+        result: "ignored".to_owned(),
+        handled_by: None,
+        confirmed_by: vec!["AH00045".to_owned()],
+        ..shutdown("")
+    });
+    shown.cause = Some(Cause {
+        id: "aabb".to_owned(),
+        fingerprint: "ccdd".to_owned(),
+        rule: "reserved-signal".to_owned(),
+        signal: shown.evidence.signal.clone(),
+        since: "2026-01-31T12:04:00Z".to_owned(),
+        blame: Blame::default(),
+    });
+    let open = finding(&shown, false);
+    let lines = "\n  asked restart: SIGTERM by master at 2026-01-31T12:10:00Z, ignored, AH00045\n  \
+                 cause reserved-signal, taken since 2026-01-31T12:04:00Z, finding aabb\n  what ";
+    assert!(open.contains(lines), "{open}");
+    shown.state = State::Resolved;
+    let over = finding(&shown, false);
+    assert!(
+        over.ends_with(", over: killed 3.0 s after it was asked\n"),
+        "{over}"
+    );
 }
