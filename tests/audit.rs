@@ -297,7 +297,7 @@ fn odd_files_are_told_and_passed_by() {
     assert!(reason("nul.py").contains("NUL"));
     assert!(reason("old.py").contains("line 2 is no Python 3"));
     assert!(reason("deep.py").contains("nests deeper"));
-    assert!(reason("long.py").contains("longer than 16 MiB"));
+    assert!(reason("long.py").contains("longer than 8 MiB"));
     assert!(reason("text.so").contains("ELF"));
     assert_eq!(problems.len(), 5, "{problems:#?}");
     let shown = audit(&[at.to_str().unwrap()]).stdout;

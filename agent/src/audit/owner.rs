@@ -2,6 +2,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
+/// Characters of a name or a version.
+const NAME_MAX: usize = 200;
+
 /// A distribution of a Python package.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Distribution {
@@ -17,7 +20,7 @@ pub fn distribution(directory: &str, metadata: &str) -> Distribution {
     let header = |name: &str| {
         let mut lines = metadata.lines().take_while(|line| !line.is_empty());
         let value = lines.find_map(|line| line.strip_prefix(name))?;
-        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+        Some(short(value.trim())).filter(|value| !value.is_empty())
     };
     let stem = directory
         .rsplit_once('.')
@@ -27,6 +30,11 @@ pub fn distribution(directory: &str, metadata: &str) -> Distribution {
         name: header("Name:").unwrap_or_else(|| name.to_owned()),
         version: header("Version:").unwrap_or_else(|| version.to_owned()),
     }
+}
+
+/// What is told of a name: it stands beside each use.
+fn short(text: &str) -> String {
+    text.chars().take(NAME_MAX).collect()
 }
 
 /// The files of a `RECORD`: CSV, of which the first field is a path, relative to the directory that

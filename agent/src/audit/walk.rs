@@ -10,7 +10,10 @@ use std::{
     num::NonZero,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        self, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Instant,
 };
@@ -33,6 +36,10 @@ const THREADS_MAX: usize = 16;
 const LEVELS_MAX: usize = 64;
 /// Bytes of what an installer wrote about a package.
 const RECORD_MAX: u64 = 64 << 20;
+/// Bytes of the little that is wanted of its metadata: it comes first, before the description.
+const METADATA_MAX: u64 = 64 << 10;
+/// Whose turn it is to read a large file.
+static LARGE: Mutex<()> = Mutex::new(());
 /// Directories without code of an application.
 const SKIPPED: &[&str] = &["__pycache__", ".git", ".hg", ".svn", "node_modules"];
 
@@ -274,13 +281,16 @@ fn read(path: &Path, kind: Kind) -> Outcome {
         return Ok((audited, size));
     }
     if size > python::SIZE_MAX {
-        return Err("it is longer than 16 MiB".to_owned());
+        return Err("it is longer than 8 MiB".to_owned());
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
     let mut limited = (&mut file).take(python::SIZE_MAX);
     limited
         .read_to_end(&mut bytes)
         .map_err(|error| error.to_string())?;
+    // One large tree at a time: there may be sixteen threads, and each would hold its own.
+    let _turn =
+        (size > python::LARGE).then(|| LARGE.lock().unwrap_or_else(sync::PoisonError::into_inner));
     let audited = std::panic::catch_unwind(|| python::audit(&bytes, kind == Kind::Program));
     let audited = audited.map_err(|_| "the parser gave up".to_owned())?;
     Ok((audited, bytes.len() as u64))
@@ -303,24 +313,30 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
 /// The distributions of the files that matter.
 fn owners(records: &[PathBuf], wanted: &HashSet<&Path>) -> HashMap<PathBuf, Distribution> {
     let mut owners = HashMap::new();
+    let mut below = HashMap::<PathBuf, Vec<&Path>>::new();
+    for file in wanted {
+        for above in file.ancestors() {
+            below.entry(above.to_path_buf()).or_default().push(file);
+        }
+    }
     for directory in records {
         let (Some(name), Some(packages)) = (directory.file_name(), directory.parent()) else {
             continue;
         };
-        let text = |name: &str| text(&directory.join(name));
-        let metadata = text("METADATA").or_else(|| text("PKG-INFO"));
+        let text = |name: &str, most| text(&directory.join(name), most);
+        let metadata = text("METADATA", METADATA_MAX).or_else(|| text("PKG-INFO", METADATA_MAX));
         let it = owner::distribution(&name.to_string_lossy(), &metadata.unwrap_or_default());
-        if let Some(record) = text("RECORD") {
+        if let Some(record) = text("RECORD", RECORD_MAX) {
             for file in owner::recorded(&record, packages) {
                 if wanted.contains(file.as_path()) {
                     owners.insert(file, it.clone());
                 }
             }
-        } else if let Some(names) = text("top_level.txt") {
+        } else if let Some(names) = text("top_level.txt", METADATA_MAX) {
             // Older installers, and Debian's packages: all that is below the package's own names.
+            // Whoever names a directory first has it: no file is looked at twice, however many do.
             for name in names.lines().filter(|name| !name.is_empty()) {
-                let top = packages.join(name);
-                for file in wanted.iter().filter(|file| file.starts_with(&top)) {
+                for file in below.remove(&packages.join(name)).unwrap_or_default() {
                     let owner = owners.entry(file.to_path_buf());
                     owner.or_insert_with(|| it.clone());
                 }
@@ -330,9 +346,9 @@ fn owners(records: &[PathBuf], wanted: &HashSet<&Path>) -> HashMap<PathBuf, Dist
     owners
 }
 
-fn text(path: &Path) -> Option<String> {
+fn text(path: &Path, most: u64) -> Option<String> {
     let (file, _) = open(path).ok()?;
     let mut bytes = Vec::new();
-    file.take(RECORD_MAX).read_to_end(&mut bytes).ok()?;
+    file.take(most).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -4,6 +4,8 @@
 //! What does not hold any more is then over: at once in a worker that is gone, and in one that lives
 //! when the first inventory says that something else stands.
 
+use std::collections::BTreeSet;
+
 use super::Engine;
 use crate::{
     event::{Event, Instant, Resumed, What},
@@ -13,6 +15,9 @@ use crate::{
         takeover::{Ended, Ending},
     },
 };
+
+/// No agent lives long enough for so many takeovers.
+const NUMBERS: u64 = u64::MAX / 2;
 
 impl Engine {
     /// Takes in what an event means for that which was open before.
@@ -31,10 +36,22 @@ impl Engine {
     fn resume(&mut self, when: Instant, resumed: &Resumed) {
         for body in &resumed.open {
             // Another version may have written it otherwise.
-            if let Ok(kept) = serde_json::from_str::<Kept>(body) {
+            if let Ok(kept) = serde_json::from_str::<Kept>(body)
+                && self.is_sound(&kept)
+            {
                 self.adopt(when, resumed.same_boot, &kept);
             }
         }
+    }
+
+    /// Whether a row may be one of ours: each takeover has a number of its own, and others can follow.
+    /// Two findings of one number would not both be over with it.
+    fn is_sound(&self, kept: &Kept) -> bool {
+        let mut own = BTreeSet::new();
+        kept.takeovers.iter().all(|KeptTakeover { takeover, .. }| {
+            let id = takeover.id();
+            id < NUMBERS && own.insert(id) && self.book.finding_of(id).is_none()
+        })
     }
 
     fn adopt(&mut self, when: Instant, same_boot: bool, kept: &Kept) {

@@ -9,7 +9,7 @@ mod entry;
 mod kept;
 mod pace;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub use self::kept::{Kept, KeptTakeover};
 use self::{entry::Entry, pace::Pace};
@@ -94,6 +94,8 @@ pub struct Book {
     pace: Pace,
     /// What changed since it was settled last, oldest first.
     changed: Vec<EntryId>,
+    /// The same, to be looked up: a reading of the configuration changes thousands at once.
+    is_changed: HashSet<EntryId>,
 }
 
 impl Book {
@@ -245,7 +247,7 @@ impl Book {
     }
 
     fn change(&mut self, id: EntryId) {
-        if !self.changed.contains(&id) {
+        if self.is_changed.insert(id) {
             self.changed.push(id);
         }
     }
@@ -256,6 +258,7 @@ impl Book {
         for id in self.pace.due(at.when) {
             self.change(id);
         }
+        self.is_changed.clear();
         for id in std::mem::take(&mut self.changed) {
             let Some(entry) = self.entries.get_mut(&id) else {
                 continue;

@@ -139,7 +139,7 @@ impl Takeovers {
             ended.extend(self.end(when, Ending::Displaced, |t| Some(t.id) == last));
         }
         let id = *next;
-        *next += 1;
+        *next = next.saturating_add(1);
         self.running.push(Takeover {
             id,
             signal,
@@ -156,7 +156,7 @@ impl Takeovers {
     fn catch_up(&mut self, when: Instant, signal: Signal, stands: Action) -> Vec<Ended> {
         let owner = |t: &&Takeover| t.signal == signal && t.new.action == stands;
         let first = match self.running.iter().rfind(owner) {
-            Some(owner) => owner.id + 1,
+            Some(owner) => owner.id.saturating_add(1),
             None => match self.first_over(signal, stands) {
                 Some(first) => first,
                 None => return Vec::new(),

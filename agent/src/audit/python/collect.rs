@@ -11,8 +11,8 @@ use ruff_python_ast::{
 use super::{
     conditions::{Holds, holds},
     model::{
-        Binding, Class, ClassId, Context, Function, FunctionId, MODULE, Model, Scope, ScopeId,
-        ScopeKind,
+        Binding, Class, ClassId, Context, Function, FunctionId, MODULE, Model, NAME_MAX, PARTS_MAX,
+        Scope, ScopeId, ScopeKind,
     },
 };
 
@@ -92,6 +92,10 @@ impl<'a> Collector<'a> {
     }
 
     fn targets(&mut self, targets: &'a [Expr], path: &mut Vec<usize>, bound: &Bound<'a>) {
+        let bound = match path.len() {
+            PARTS_MAX.. => &Bound::Unknown,
+            _ => bound,
+        };
         for (at, target) in targets.iter().enumerate() {
             path.push(at);
             self.target(target, path, bound);
@@ -109,6 +113,14 @@ impl<'a> Collector<'a> {
             self.model
                 .decorators
                 .push((&decorator.expression, self.scope, self.context));
+        }
+    }
+
+    /// Goes into what has this name; whoever goes back truncates.
+    fn qualify(&mut self, name: &str, end: &str) {
+        if self.qualified.len() < NAME_MAX {
+            self.qualified.push_str(&qualified("", name));
+            self.qualified.push_str(end);
         }
     }
 
@@ -130,7 +142,7 @@ impl<'a> Collector<'a> {
             }
         };
         self.model.functions.push(Function {
-            name: format!("{}{name}", self.qualified),
+            name: qualified(&self.qualified, name),
             parameters: names.collect(),
             is_method,
             in_program,
@@ -190,8 +202,7 @@ impl<'a> Collector<'a> {
             _ => None,
         };
         self.inside(function, Some((&def.parameters, object)), |inner| {
-            inner.qualified.push_str(def.name.as_str());
-            inner.qualified.push_str(".<locals>.");
+            inner.qualify(def.name.as_str(), ".<locals>.");
             inner.visit_body(&def.body);
         });
     }
@@ -232,8 +243,7 @@ impl<'a> Collector<'a> {
             attributes: HashMap::new(),
         });
         let length = self.qualified.len();
-        self.qualified.push_str(def.name.as_str());
-        self.qualified.push('.');
+        self.qualify(def.name.as_str(), ".");
         self.visit_body(&def.body);
         self.qualified.truncate(length);
         self.scope = outer;
@@ -288,6 +298,13 @@ impl<'a> Collector<'a> {
     fn import(&mut self, name: &'a str, offset: ruff_text_size::TextSize) {
         self.model.imports.push((name, offset, self.context));
     }
+}
+
+/// A name below another one, as far as anybody wants to read it.
+fn qualified(outer: &str, name: &str) -> String {
+    let end = name.floor_char_boundary(NAME_MAX);
+    let more = if end < name.len() { "…" } else { "" };
+    format!("{outer}{}{more}", name.get(..end).unwrap_or_default())
 }
 
 fn defaults(parameters: &Parameters) -> impl Iterator<Item = &Expr> {

@@ -17,6 +17,9 @@ use super::{
     values::{Evaluator, Value},
 };
 
+/// Uses of one file that are told.
+const USES_MAX: usize = 1_000;
+
 /// Every use, in the order of the lines.
 /// And why there may be more.
 pub(super) fn uses(mut model: Model<'_>, lines: &Lines) -> (Vec<Use>, Option<&'static str>) {
@@ -43,6 +46,12 @@ pub(super) fn uses(mut model: Model<'_>, lines: &Lines) -> (Vec<Use>, Option<&'s
     for call in &model.calls {
         if evaluator.is_exhausted() {
             break;
+        }
+        if uses.len() >= USES_MAX {
+            return (
+                uses.into_iter().collect(),
+                Some("it has more uses than are told"),
+            );
         }
         let line = lines.line(call.call.range().start().to_u32());
         for found in of_call(&evaluator, call) {

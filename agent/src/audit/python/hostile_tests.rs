@@ -111,6 +111,56 @@ fn names_that_explode_are_given_up() {
     assert!(begin.elapsed() < std::time::Duration::from_secs(5));
 }
 
+/// Names are copied with what they name.
+#[test]
+fn names_without_end_are_nobodys() {
+    let long = "f".repeat(4_000);
+    let mut source = String::from("import signal\n");
+    for level in 0..100 {
+        source.push_str(&format!("{}def {long}{level}():\n", " ".repeat(level)));
+    }
+    source.push_str(&format!("{}signal.signal(15, x)\n", " ".repeat(100)));
+    let audited = on_a_big_stack(|| audit(source.as_bytes(), false));
+    let crate::audit::uses::When::Call(name) = &audited.uses[0].when else {
+        panic!("{audited:?}");
+    };
+    assert!(name.len() < 2_000, "{}", name.len());
+    // Each name in a tuple of tuples has a path.
+    let target = format!("{}a{} = x\n", "(".repeat(150), ", b)".repeat(150));
+    let parsed = parse_unchecked(&target, ParseOptions::from(Mode::Module));
+    let Mod::Module(module) = parsed.syntax() else {
+        panic!("{target}");
+    };
+    let model = collect::collect(&module.body, false);
+    for binding in model.scopes[0].names.values().flatten() {
+        if let model::Binding::Value(_, _, path) = binding {
+            assert!(path.len() <= model::PARTS_MAX, "{path:?}");
+        }
+    }
+    let calls = "s()\n".repeat(20_000);
+    let stars: String = (0..50_000)
+        .map(|at| format!("from a{at} import *\n"))
+        .collect();
+    for source in [
+        format!("import signal, {} as s\n{calls}", "a".repeat(4 << 20)),
+        format!("import signal\ns = signal.{}\n{calls}", "a".repeat(4 << 20)),
+        format!("import signal\n{stars}{calls}"),
+    ] {
+        let begin = std::time::Instant::now();
+        let _ = on_a_big_stack(|| audit(source.as_bytes(), false));
+        let passed = begin.elapsed();
+        assert!(passed.as_secs() < 5, "{passed:?} {:?}", source.get(..40));
+    }
+}
+
+#[test]
+fn no_more_uses_are_told_than_anybody_reads() {
+    let source = format!("import signal\n{}", "signal.signal(15, x)\n".repeat(5_000));
+    let audited = audit(source.as_bytes(), false);
+    assert_eq!(audited.uses.len(), 1_000);
+    assert!(audited.problem.is_some_and(|it| it.contains("more uses")));
+}
+
 proptest::proptest! {
     #[test]
     fn any_text_is_read(text in "(signal|import |def f\\(|\\(|\\)|:|\n|    |=|,|\\.|'|f'|\\{|\\}|for |in |[a-z]|[^ -~]){0,120}") {

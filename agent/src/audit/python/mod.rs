@@ -23,7 +23,11 @@ use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 use super::uses::Audited;
 
 /// Bytes of a file that is read; the longest of real packages have some five million.
-pub const SIZE_MAX: u64 = 16 << 20;
+pub const SIZE_MAX: u64 = 8 << 20;
+
+/// Bytes of a file beside which other files are read. A syntax tree has up to eighty times the bytes
+/// of its text.
+pub const LARGE: u64 = 512 << 10;
 
 /// What all questions about a file may cost, beside one for each of its bytes: real files take
 /// fewer.

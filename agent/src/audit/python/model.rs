@@ -15,6 +15,14 @@ pub(super) type ClassId = usize;
 /// The module's own scope.
 pub(super) const MODULE: ScopeId = 0;
 
+/// Bytes of a name, dotted or qualified. Names are copied with every value: longer ones are nobody's,
+/// and stand for nothing that is known.
+pub(super) const NAME_MAX: usize = 512;
+/// Tuples within tuples, in what is assigned to: each name in them has a path of its own.
+pub(super) const PARTS_MAX: usize = 8;
+/// Modules whose names were all imported.
+pub(super) const STARS_MAX: usize = 40;
+
 /// Everything that is known of a module before anything is evaluated.
 #[derive(Default)]
 pub(super) struct Model<'a> {

@@ -1,13 +1,15 @@
 //! What an expression may stand for, as far as one file tells. Pure.
 
 mod iterables;
+mod same;
 
 use std::cell::Cell;
 
 use ruff_python_ast::{Expr, ExprCall, ExprDict, Number};
 use ruff_text_size::Ranged as _;
 
-use super::model::{Binding, ClassId, FunctionId, MODULE, Model, ScopeId, ScopeKind};
+use self::same::distinct;
+use super::model::{Binding, ClassId, FunctionId, MODULE, Model, NAME_MAX, ScopeId, ScopeKind};
 
 /// Steps of one question, so that values that name one another end.
 const FUEL: u32 = 500;
@@ -101,10 +103,14 @@ impl<'m, 'a> Evaluator<'m, 'a> {
         let mut values = self.step(expr, scope);
         self.depth.set(depth);
         distinct(&mut values);
-        let cost = u32::try_from(values.len()).unwrap_or(u32::MAX);
-        let left = self.model.fuel.get();
-        self.model.fuel.set(left.saturating_sub(cost.max(1)));
+        self.spend(values.len().max(1));
         values
+    }
+
+    fn spend(&self, cost: usize) {
+        let left = self.model.fuel.get();
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX);
+        self.model.fuel.set(left.saturating_sub(cost));
     }
 
     fn step(&self, expr: &'a Expr, scope: ScopeId) -> Vec<Value<'a>> {
@@ -123,7 +129,9 @@ impl<'m, 'a> Evaluator<'m, 'a> {
                 Number::Int(int) => int.as_u64().map_or(Value::Unknown, Value::Number),
                 _ => Value::Unknown,
             }],
-            Expr::StringLiteral(text) => vec![Value::Text(text.value.to_str())],
+            Expr::StringLiteral(text) if text.value.len() <= NAME_MAX => {
+                vec![Value::Text(text.value.to_str())]
+            }
             Expr::Tuple(tuple) => vec![Value::Items(&tuple.elts, scope)],
             Expr::List(list) => vec![Value::Items(&list.elts, scope)],
             Expr::Set(set) => vec![Value::Items(&set.elts, scope)],
@@ -174,10 +182,14 @@ impl<'m, 'a> Evaluator<'m, 'a> {
     }
 
     fn name(&self, name: &str, scope: ScopeId) -> Vec<Value<'a>> {
+        if name.len() > NAME_MAX {
+            return vec![Value::Unknown];
+        }
         let mut at = Some(scope);
         while let Some(id) = at
             && let Some(here) = self.model.scopes.get(id)
         {
+            self.spend(1);
             // Functions do not see the names of the class around them.
             let is_seen = id == scope || !matches!(here.kind, ScopeKind::Class(_));
             if let Some(other) = here.elsewhere.get(name)
@@ -258,7 +270,7 @@ impl<'m, 'a> Evaluator<'m, 'a> {
                 let is_it = |keyword: &&ruff_python_ast::Keyword| {
                     keyword.arg.as_ref().is_some_and(|arg| arg.as_str() == name)
                 };
-                Some(&arguments.keywords.iter().find(is_it)?.value)
+                Some(&arguments.keywords.iter().take(256).find(is_it)?.value)
             });
             if let Some(argument) = by_place.or(by_name) {
                 values.extend(self.eval(argument, caller.scope));
@@ -269,6 +281,8 @@ impl<'m, 'a> Evaluator<'m, 'a> {
 
     fn attribute(&self, object: &Value<'a>, name: &str) -> Vec<Value<'a>> {
         match object {
+            _ if name.len() > NAME_MAX => vec![Value::Unknown],
+            Value::Path(path) if path.len() > NAME_MAX => vec![Value::Unknown],
             Value::Path(path) => vec![Value::Path(format!("{path}.{name}"))],
             Value::Instance(class) | Value::Class(class) => {
                 let found = self.member(*class, name, 0);
@@ -363,32 +377,5 @@ impl<'m, 'a> Evaluator<'m, 'a> {
             "items" | "keys" | "copy" => self.of_dict(call, path, scope),
             _ => unknown(),
         }
-    }
-}
-
-/// Each value once, and not more than anybody wants.
-fn distinct(values: &mut Vec<Value<'_>>) {
-    let mut kept: Vec<Value<'_>> = Vec::with_capacity(values.len().min(VALUES_MAX));
-    for value in values.drain(..) {
-        if kept.len() < VALUES_MAX && kept.iter().all(|other| !is_same(other, &value)) {
-            kept.push(value);
-        }
-    }
-    *values = kept;
-}
-
-fn is_same(a: &Value<'_>, b: &Value<'_>) -> bool {
-    match (a, b) {
-        (Value::Path(a), Value::Path(b)) | (Value::Method(a), Value::Method(b)) => a == b,
-        (Value::Function(a), Value::Function(b)) => a == b,
-        (Value::Class(a), Value::Class(b)) | (Value::Instance(a), Value::Instance(b)) => a == b,
-        (Value::Number(a), Value::Number(b)) => a == b,
-        (Value::Text(a), Value::Text(b)) => a == b,
-        (Value::Items(a, _), Value::Items(b, _)) => std::ptr::eq(*a, *b),
-        (Value::Dict(a, _), Value::Dict(b, _)) | (Value::Pairs(a, _), Value::Pairs(b, _)) => {
-            std::ptr::eq(*a, *b)
-        }
-        (Value::Unknown, Value::Unknown) => true,
-        _ => false,
     }
 }

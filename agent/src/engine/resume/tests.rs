@@ -157,3 +157,69 @@ fn what_went_with_its_worker_is_over() {
         assert_eq!(new.book.iter().count(), 0);
     }
 }
+
+/// A row or a capture that somebody else wrote may have any number, and a capture any time.
+#[test]
+fn numbers_at_their_limits_and_times_that_go_back_are_taken() {
+    // As they are, the last ones, all the same.
+    limits(|id| id);
+    limits(|id| u64::MAX - id);
+    limits(|_| 3);
+}
+
+fn limits(number: impl Fn(u64) -> u64) {
+    let (engine, open) = before();
+    let most = serde_json::json!(u64::MAX);
+    let bodies = open.iter().map(|finding| {
+        let kept = engine.kept(&finding.fingerprint).expect("it is open");
+        let mut kept = serde_json::to_value(&kept).expect("JSON");
+        kept["exposed"] = most.clone();
+        kept["finding"]["count"] = most.clone();
+        let extent = kept["finding"]["extent"]
+            .as_object_mut()
+            .expect("an object");
+        for name in [
+            "workers",
+            "of",
+            "workers_ever",
+            "restored",
+            "exited",
+            "executed",
+        ] {
+            assert!(
+                extent.insert(name.to_owned(), most.clone()).is_some(),
+                "{name}"
+            );
+        }
+        for takeover in kept["takeovers"].as_array_mut().expect("a list") {
+            let id = &mut takeover["takeover"]["id"];
+            *id = number(id.as_u64().expect("a number")).into();
+        }
+        kept.to_string()
+    });
+    let resumed = Resumed {
+        same_boot: true,
+        open: bodies.collect(),
+    };
+    let at = |when: u64, mut event: Event| {
+        event.when = Instant(when);
+        event
+    };
+    let take = || set(WORKER, Signal::TERM, MPM, LIBRARY, APP);
+    let back = || set(WORKER, Signal::TERM, LIBRARY, MPM, &[]);
+    let events = vec![
+        later(event(ProcessKey::NONE, What::Resumed(Box::new(resumed)))),
+        inventory(&[(Signal::TERM, PYTHON), (Signal::INT, Action::Ignore)]),
+        at(0, take()),
+        at(u64::MAX, back()),
+        at(0, take()),
+        at(u64::MAX, back()),
+        at(1, attempt(WORKER, Signal::HUP, APP)),
+        at(0, take()),
+        at(u64::MAX, event(WORKER, What::Exited { code: 0 })),
+        at(u64::MAX, event(ProcessKey::NONE, What::Overdue)),
+        at(0, event(ProcessKey::NONE, What::Overdue)),
+    ];
+    let (engine, _) = after(events, true);
+    assert_eq!(engine.book.iter().count(), 0);
+}

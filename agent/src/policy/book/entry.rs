@@ -56,7 +56,8 @@ impl Entry {
     /// is seen in a worker that lives.
     pub(super) fn again(&mut self, finding: Finding) {
         let known = &mut self.finding;
-        known.count += 1;
+        // What was kept may have any number.
+        known.count = known.count.saturating_add(1);
         let link = known.taken_from.take().or(finding.taken_from.clone());
         if self.running == 0 {
             self.sentence.clone_from(&finding.message);
@@ -79,8 +80,8 @@ impl Entry {
         let is_new = matches!(stands, std::collections::btree_map::Entry::Vacant(_));
         let stands = stands.or_default();
         *stands += 1;
-        extent.workers += u64::from(*stands == 1);
-        extent.workers_ever += u64::from(is_new);
+        extent.workers = extent.workers.saturating_add(u64::from(*stands == 1));
+        extent.workers_ever = extent.workers_ever.saturating_add(u64::from(is_new));
         is_new
     }
 
@@ -98,7 +99,8 @@ impl Entry {
         }
         self.until = until;
         if let Some(since) = self.since.take() {
-            self.exposed += until.0.saturating_sub(since.0);
+            let stood = until.0.saturating_sub(since.0);
+            self.exposed = self.exposed.saturating_add(stood);
         }
         true
     }
@@ -107,12 +109,13 @@ impl Entry {
     pub(super) fn ended(&mut self, how: Ending) {
         self.as_before = false;
         let extent = &mut self.finding.extent;
-        match how {
-            Ending::Restored => extent.restored += 1,
-            Ending::Exited => extent.exited += 1,
-            Ending::Executed => extent.executed += 1,
-            Ending::Displaced => {}
-        }
+        let counter = match how {
+            Ending::Restored => &mut extent.restored,
+            Ending::Exited => &mut extent.exited,
+            Ending::Executed => &mut extent.executed,
+            Ending::Displaced => return,
+        };
+        *counter = counter.saturating_add(1);
     }
 
     /// A worker is gone; it stays counted.

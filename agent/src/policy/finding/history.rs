@@ -37,7 +37,7 @@ impl Extent {
     /// How the takeovers last; `None` while none has ended.
     #[must_use]
     pub fn lasting(&self) -> Option<Lasting> {
-        match (self.restored, self.exited + self.executed) {
+        match (self.restored, self.exited.saturating_add(self.executed)) {
             (0, 0) => None,
             (_, 0) => Some(Lasting::Temporary),
             (0, _) => Some(Lasting::Permanent),

@@ -6,7 +6,7 @@ use ruff_python_ast::{
 };
 
 use super::{Bound, Collector, defaults};
-use crate::audit::python::model::{Binding, Call, MODULE};
+use crate::audit::python::model::{Binding, Call, MODULE, NAME_MAX, STARS_MAX};
 
 impl<'a> Visitor<'a> for Collector<'a> {
     fn visit_stmt(&mut self, statement: &'a Stmt) {
@@ -19,10 +19,10 @@ impl<'a> Visitor<'a> for Collector<'a> {
                     let name = alias.name.as_str();
                     self.import(name, import.range.start());
                     match &alias.asname {
-                        Some(new) => self.bind(new.as_str(), Binding::Import(name.to_owned())),
+                        Some(new) => self.bind(new.as_str(), imported(name.to_owned())),
                         None => {
                             let first = name.split('.').next().unwrap_or(name);
-                            self.bind(first, Binding::Import(first.to_owned()));
+                            self.bind(first, imported(first.to_owned()));
                         }
                     }
                 }
@@ -37,11 +37,13 @@ impl<'a> Visitor<'a> for Collector<'a> {
                 for alias in &import.names {
                     let name = alias.name.as_str();
                     if let (Some(module), "*") = (module, name) {
-                        self.model.stars.push(module);
+                        if self.model.stars.len() < STARS_MAX && module.len() <= NAME_MAX {
+                            self.model.stars.push(module);
+                        }
                         continue;
                     }
                     let binding = module.map_or(Binding::Unknown, |module| {
-                        Binding::Import(format!("{module}.{name}"))
+                        imported(format!("{module}.{name}"))
                     });
                     let new = alias.asname.as_ref().map_or(name, |new| new.as_str());
                     self.bind(new, binding);
@@ -152,5 +154,12 @@ impl<'a> Visitor<'a> for Collector<'a> {
             self.bind(name.as_str(), Binding::Unknown);
         }
         visitor::walk_pattern(self, pattern);
+    }
+}
+
+fn imported<'a>(path: String) -> Binding<'a> {
+    match path.len() {
+        ..=NAME_MAX => Binding::Import(path),
+        _ => Binding::Unknown,
     }
 }
