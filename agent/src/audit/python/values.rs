@@ -17,6 +17,8 @@ const FUEL: u32 = 500;
 const DEPTH_MAX: u32 = 32;
 /// From a parameter to the arguments of its calls, and from those that are parameters once more.
 const CALLERS: u32 = 2;
+/// Scopes in which a name is looked up without being charged for.
+const SCOPES_FREE: usize = 16;
 /// Values of one expression.
 const VALUES_MAX: usize = 40;
 
@@ -186,10 +188,13 @@ impl<'m, 'a> Evaluator<'m, 'a> {
             return vec![Value::Unknown];
         }
         let mut at = Some(scope);
+        let mut levels = 0;
         while let Some(id) = at
             && let Some(here) = self.model.scopes.get(id)
         {
-            self.spend(1);
+            levels += 1_usize;
+            // What people write nests less deeply.
+            self.spend(usize::from(levels > SCOPES_FREE));
             // Functions do not see the names of the class around them.
             let is_seen = id == scope || !matches!(here.kind, ScopeKind::Class(_));
             if let Some(other) = here.elsewhere.get(name)
