@@ -107,7 +107,7 @@ impl Engine {
         &self.settings
     }
 
-    /// When the engine wants to hear [`What::Overdue`], if nothing else happens.
+    /// When the engine wants to hear `What::Overdue`, if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let due = [

@@ -3,7 +3,7 @@
 //!
 //! Whatever happens is entered at once; [`Book::settle`] then gives what changed by it, each
 //! finding once and as it stands by then. A cause that comes and goes is one finding for all its
-//! life: it is kept for a while after it is over, and opened again (see [`pace`]).
+//! life: it is kept for a while after it is over, and opened again (see `pace`).
 
 mod entry;
 mod kept;
@@ -64,7 +64,7 @@ pub struct News {
     pub finding: Finding,
     /// It was not there before.
     pub is_new: bool,
-    /// Those who are told findings are told this one; the others hear of it later, see [`pace`].
+    /// Those who are told findings are told this one; the others hear of it later, see `pace`.
     pub is_told: bool,
 }
 
@@ -79,7 +79,7 @@ struct Held {
 /// All open findings, and those that were over a short while ago.
 ///
 /// Bounded by what is open, each takeover and each cause of attempts of each living worker once,
-/// and by [`pace::CLOSED`].
+/// and by `pace::CLOSED`.
 #[derive(Debug, Default)]
 pub struct Book {
     entries: BTreeMap<EntryId, Entry>,
