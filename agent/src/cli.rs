@@ -31,9 +31,6 @@ pub const REACHED: u8 = 2;
 /// `EX_USAGE` of `sysexits.h`: bad usage or configuration.
 pub const USAGE: u8 = 64;
 
-/// A severity that `--fail-on` names was reached.
-pub const FOUND: u8 = 2;
-
 /// `EX_UNAVAILABLE` of `sysexits.h`: the kernel or a privilege is missing.
 pub const UNAVAILABLE: u8 = 69;
 

@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser as _},
 };
 
-use super::captures::severity;
+use super::captures::{restriction, severity};
 use crate::policy::{Severity, rules::Restriction};
 
 /// Arguments of `audit`.
@@ -32,10 +32,7 @@ pub struct AuditArgs {
         long,
         value_name = "VALUE",
         default_value = "on",
-        value_parser = PossibleValuesParser::new(["on", "off"]).map(|name| match name.as_str() {
-            "on" => Restriction::On,
-            _ => Restriction::Off,
-        })
+        value_parser = PossibleValuesParser::new(["on", "off"]).map(restriction)
     )]
     pub restrict_signal: Restriction,
     /// Tell and count everything that could happen, or only what importing does

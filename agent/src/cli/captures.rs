@@ -51,10 +51,7 @@ pub struct ReplayArgs {
     #[arg(
         long,
         value_name = "on|off",
-        value_parser = PossibleValuesParser::new(["on", "off"]).map(|name| match &*name {
-            "on" => Restriction::On,
-            _ => Restriction::Off,
-        })
+        value_parser = PossibleValuesParser::new(["on", "off"]).map(restriction)
     )]
     pub restrict_signal: Option<Restriction>,
     /// One JSON object a line
@@ -102,6 +99,15 @@ pub(super) fn severity(name: String) -> Severity {
     // The parser lets no other name through.
     all.find(|severity| severity.name() == name)
         .unwrap_or(Severity::Notice)
+}
+
+/// What `--restrict-signal` takes.
+pub(super) fn restriction(name: String) -> Restriction {
+    // The parser lets no third name through.
+    match name.as_str() {
+        "on" => Restriction::On,
+        _ => Restriction::Off,
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {

@@ -3,10 +3,8 @@
 use crate::{
     event::Signal,
     process::{
-        Role,
-        server::ServerId,
         stance::{self, Stance},
-        table::{Process, Table},
+        table::{Process, Siblings, Table},
     },
 };
 
@@ -17,10 +15,8 @@ const SIBLINGS: usize = 2;
 /// configuration the server had read when they were made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FamilyName {
-    server: ServerId,
-    role: Role,
+    kind: Siblings,
     generation: u32,
-    group: Option<String>,
 }
 
 /// How many members have what on each signal.
@@ -90,13 +86,10 @@ impl Table {
         if !process.is_worker() || process.shares_with.is_some() {
             return None;
         }
-        let server = self.servers.get(process.server)?;
-        let configuration = server.configuration(process.generation);
+        self.servers.get(process.server)?;
         Some(FamilyName {
-            server: process.server,
-            role: process.role,
+            kind: self.kind_of(process),
             generation: process.generation,
-            group: process.process_group(configuration),
         })
     }
 
